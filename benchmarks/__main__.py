@@ -26,13 +26,18 @@ WANTED = {
     "commonpool": "rows/s and core over 5 million rows, all in, over MapPool's published 7,100; under 2 GB",
     "kmeans": "K-means in 1,000 classes of 1,300 x 512: scikit-learn's time over ours; at least 8, under 3 GB",
     "kmeans-2048": "the same, 200 classes of 1,300 x 2,048",
+    "kmeans-large": "200,000 x 256 in 2,000 clusters: faiss-cpu's time for 25 iterations over ours; at least 2",
+    "assign": "rows of 768 to 100,000 centroids: faiss-cpu flat's time over ours, the same ids; at least 4",
     "retrieve": "plain NumPy's time to find 600 rows of each of 100 prompts x 11 buckets over our fit's; at least 1.3",
     "studio": "99th percentile of 20 annotators' verdicts over 150 ms, 2 verdicts/s each; at most 1",
     "embed": "our images/s over a bare forward loop; at least 0.85",
     "tars": "a webdataset release of pictures of 30 kB: `tar`'s time to copy them over ours; at least 0.8",
     "tars-open": "a pool of 1,000 tars opened by its index: our seconds over 2; at most 1",
+    "text": "a CSV of 3 million rows: seconds of one worker over those of one per core; more than 1",
+    "text-gz": "the same, packed by gzip",
     "dedup": "near-duplicates of 1 million x 512 by cells, whole run: time of faiss by range over ours; at least 25",
     "dedup-scale": "the same for 0.5, 2 and 8 million x 128: exponent of our time; at most 1.4, under 3 GB",
+    "leak": "near pairs of 50,000 and 1 million rows x 512, the same: faiss-cpu IndexFlatIP over our time; at least 10",
     "explore": "a session over 10 million rows, kept and dropped: our time over DuckDB's; at most 1",
 }
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks import kmeans_large
 from benchmarks.timing import fresh_folder, in_turn, python
 from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
@@ -74,6 +75,8 @@ run(sys.argv[1], sys.argv[2])
 
 def run(work: Path, backend: str = "512") -> float:
     """Seconds of scikit-learn over ours; at least 8 is wanted, with no more inertia and under 3 GB."""
+    if backend == "large":
+        return kmeans_large.run(work)
     width = int(backend)
     classes, tried = CLASSES[width], TRIED[width]
     picked = make_rows(work, width)

@@ -150,7 +150,7 @@ def _covers(rows: pa.Table, strata: tuple[Stratum, ...], key: int) -> tuple[bool
         Answers(int(truth[drawn][places[drawn] == one].sum()), int((~truth[drawn])[places[drawn] == one].sum()), 0)
         for one in range(len(strata))
     ]
-    found = estimate(strata, answers)
+    found = estimate(strata, answers, draws=2000)  # enough for this many keys
     kept = np.array([one.kept for one in strata])[places]
     exact = (truth[kept].mean(), kept[truth].mean())
     return tuple(

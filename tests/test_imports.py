@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import REPOSITORY
@@ -18,27 +22,67 @@ HEAVY = (
 
 
 SOURCE = REPOSITORY / "src" / "poolwright"
-BY_NAME = ("__init__.py", "registry.py")
+BY_NAME = ("__init__.py", "api/__init__.py", "registry.py")
 """Files that may import modules of poolwright by their names: import-linter cannot see what these import."""
 
-HELP = "import sys; sys.argv = ['poolwright', '--help']; from poolwright.cli.main import main; main()"
+MAIN = "from poolwright.cli.main import main; main()"
 
 
-@pytest.mark.parametrize("code", ["import poolwright", HELP])
-def test_nothing_heavy_is_imported(code: str) -> None:
-    listing = "import sys, atexit; atexit.register(lambda: print('\\n@' + ' '.join(sys.modules)))\n"
-    output = subprocess.run([sys.executable, "-c", listing + code], capture_output=True, text=True, check=True).stdout
-    loaded = set(output.rpartition("@")[2].split())
-    assert "poolwright" in loaded
-    assert not loaded & set(HEAVY)
+RECIPE = """
+recipe: 1
+name: six
+pools: {rows: {read: table, path: rows.parquet}, labels: {read: table, path: labels.parquet}}
+tables:
+  few:
+    from: rows
+    steps:
+      - where: "width > 100"
+      - derive: {wide: "width > 500"}
+      - join: {with: labels, on: uid, columns: [score]}
+      - top: {by: score, n: 5}
+      - cap: {group: label, n: 2}
+      - split: {ratios: {train: 0.8, test: 0.2}, into: split}
+figures: [{name: purity, measure: purity, table: few, predicted: split, truth: label}]
+releases: [{table: few, layout: parquet, to: out}]
+"""
+NOT_TO_CHECK = (set(HEAVY) | {"rich", "pyarrow.dataset"}) - {"duckdb", "pyarrow", "numpy", "pydantic"}
+NOT_TO_START = {*HEAVY, "yaml", "rich", "poolwright.core.columns"}
+LISTING = "import sys, atexit; atexit.register(lambda: print('\\n@' + ' '.join(sys.modules)))\n"
 
 
-def test_checking_a_recipe_needs_no_torch_nor_engine(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    code = (
-        "import sys; from poolwright.recipe.recipe import Recipe; import poolwright.api\n"
-        "assert not {'torch', 'ray', 'duckdb', 'sklearn', 'onnxruntime'} & set(sys.modules), sorted(sys.modules)"
+def imported(code: str, **environment: str) -> set[str]:
+    """Run code in a new process; return the modules that it imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", LISTING + code], capture_output=True, text=True, env={**os.environ, **environment}
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.rpartition("@")[2].split())
+
+
+@pytest.mark.parametrize("arguments", [None, ["--help"], ["--version"], ["check", "--help"]])
+def test_starting_imports_little(arguments: list[str] | None) -> None:
+    loaded = imported("import poolwright" if arguments is None else f"sys.argv[1:] = {arguments}; {MAIN}")
+    assert "poolwright" in loaded
+    assert not loaded & NOT_TO_START
+
+
+def test_checking_a_recipe_imports_nothing_that_it_does_not_need(tmp_path: Path) -> None:
+    rows = {"uid": ["a", "b"], "label": ["x", "y"], "width": [200, 600]}
+    pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
+    pq.write_table(pa.table({"uid": ["a"], "score": [0.5]}), tmp_path / "labels.parquet")
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    loaded = imported(f"sys.argv = ['poolwright', 'check', {str(tmp_path / 'recipe.yaml')!r}]; {MAIN}")
+    assert "poolwright.steps.choose.cap" in loaded
+    assert not loaded & NOT_TO_CHECK
+    assert not {name for name in loaded if name.startswith(("poolwright.run.table_run", "poolwright.fetch"))}
+
+
+@pytest.mark.parametrize("words", ["", "check ", "run recipe.yaml --table ", "new ", "convert "])
+def test_completing_a_command_imports_little(words: str) -> None:
+    asked = f"poolwright {words}"
+    loaded = imported(f"sys.argv = ['poolwright']; {MAIN}", _POOLWRIGHT_COMPLETE="complete_bash", COMP_WORDS=asked,
+                      COMP_CWORD=str(len(asked.split())))  # fmt: skip
+    assert not loaded & (NOT_TO_START - ({"yaml"} if "--table" in words else set()))
 
 
 def test_modules_are_imported_by_name_in_the_registry_alone() -> None:

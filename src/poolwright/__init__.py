@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         Estimates,
         Fetched,
         FetchOptions,
+        LeakReport,
         LedgerSummary,
         Listener,
         Matrix,
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
         figures,
         import_clear,
         layouts,
+        leaks,
         ledger,
         more_verdicts,
         new_recipe,
@@ -99,6 +101,7 @@ if TYPE_CHECKING:
         verify,
         why,
         write_diff,
+        write_leaks,
         write_search,
     )
     from poolwright.core.encoder import EncoderSpec
@@ -132,6 +135,7 @@ __all__ = [
     "Fetched",
     "InputError",
     "Layout",
+    "LeakReport",
     "LedgerSummary",
     "Listener",
     "Matrix",
@@ -187,6 +191,7 @@ __all__ = [
     "figures",
     "import_clear",
     "layouts",
+    "leaks",
     "ledger",
     "more_verdicts",
     "new_recipe",
@@ -207,6 +212,7 @@ __all__ = [
     "verify",
     "why",
     "write_diff",
+    "write_leaks",
     "write_search",
 ]
 

@@ -66,6 +66,7 @@ STEPS = {
     "licenses": "poolwright.steps.choose.licenses:Licenses",
     "keep": "poolwright.steps.choose.keep:Keep",
     "remove": "poolwright.steps.choose.remove:Remove",
+    "decontaminate": "poolwright.steps.choose.contamination.decontaminate:Decontaminate",
     "verdicts": "poolwright.annotation.verdicts_step:Verdicts",
     "verify": "poolwright.annotation.verify_step:Verify",
     "split": "poolwright.steps.split.split:Split",
@@ -159,7 +160,10 @@ def packages_of(
 
 
 def _registry(noun: str, group: str, own: Mapping[str, str], base: str, attribute: str) -> Registry[Any]:
-    return Registry(noun, group, own, lambda name: _import(own[name]), subclass_problem(_import(base), attribute))
+    def problem(name: str, value: Any) -> str:
+        return subclass_problem(_import(base), attribute)(name, value)
+
+    return Registry(noun, group, own, lambda name: _import(own[name]), problem)
 
 
 @cache

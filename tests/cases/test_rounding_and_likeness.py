@@ -88,7 +88,7 @@ def test_files_with_copies_on_two_sides_are_counted(tmp_path: Path) -> None:
     both = sum(len(one) > 1 for one in sides.values())
     assert both > 0
     assert f"{both} files have copies (equal sha256) in several splits" in " ".join(printed.split())
-    assert f"copies: {both} of 20 files" in call("verify", tmp_path / "out").out
+    assert f"leaks: split: {both} rows of 'test' in 'train' by equal SHA-256" in call("verify", tmp_path / "out").out
     (tmp_path / "grouped").mkdir()
     _, printed = run(tmp_path / "grouped", rows, {"split": {**ratios, "group": "sha256"}})
     assert "have copies" not in printed

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from poolwright import __version__, api
+from poolwright.cli import commands  # noqa: F401 - adds all commands to the application
 from poolwright.cli.app import app
 from poolwright.cli.documents import documents
 from poolwright.cli.documents.data import FetchDocument, RebuildDocument, TrainDocument

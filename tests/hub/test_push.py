@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -319,3 +320,16 @@ def test_an_endpoint_that_is_no_hub(squares: Path, hub: HubServer, monkeypatch: 
     assert failed.code == 1
     assert "the Hub cannot be reached at http://127.0.0.1:9 (" in failed.err
     assert "waiting" not in failed.err  # nothing is repeated before a first answer
+
+
+def test_a_hub_that_does_not_answer(squares: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    from poolwright.hub import client
+
+    monkeypatch.setattr(client, "_FIRST_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        failed: Called = call("push", squares, ADDRESS)
+    assert failed.code == 1
+    assert "the Hub cannot be reached at http://127.0.0.1" in failed.err

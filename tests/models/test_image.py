@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from poolwright.core.images.image import FORMATS as READ
-from poolwright.core.images.image import REASONS, Limits, Probe, drop_codes, open_image, probe, read_bytes
+from poolwright.core.images.image import REASONS, Limits, Probe, drop_codes, is_turned, open_image, probe, read_bytes
 from tests.models.making import encoded, picture
 
 FORMATS = [name for name in READ if name != "HEIF"]  # which Pillow's plugin does not write
@@ -161,6 +162,16 @@ def test_orientation_is_applied(format: str, orientation: int) -> None:
     assert found.shape == upright.shape
     assert np.abs(found.astype(int) - upright).mean() < 9
     assert probe(data) == Probe(format, found.shape[1], found.shape[0], 1, orientation)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_only_headers_say_that_a_jpeg_is_turned(orientation: int) -> None:
+    plain, turned = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (20, 10)).save(plain, "JPEG")
+    Image.new("RGB", (20, 10)).save(turned, "JPEG", exif=_exif(orientation))
+    assert is_turned(turned.getvalue()) == (orientation == 6)
+    assert not is_turned(plain.getvalue() + turned.getvalue())
+    assert not is_turned(plain.getvalue()[:30])
 
 
 def test_senseless_exif_is_ignored() -> None:

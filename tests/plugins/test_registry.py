@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -43,13 +43,13 @@ class Declared:
 
     points: list[tuple[str, str, str, str]]
 
-    def __call__(self, *, group: str) -> list[EntryPoint]:
+    def __call__(self) -> EntryPoints:
         found = []
         for of_group, name, value, package in self.points:
             point = EntryPoint(name, value, of_group)
             vars(point)["dist"] = SimpleNamespace(name=package, version="1.5")
-            found += [point] if of_group == group else []
-        return found
+            found.append(point)
+        return EntryPoints(found)
 
 
 Declare = Callable[..., None]

@@ -50,10 +50,10 @@ def test_a_whole_release_holds(released: Path) -> None:
         "checksums",
         "schema",
         "counts",
-        "copies",
         "card",
         "croissant",
         "images",
+        "leaks",
         "datasets",
         "mlcroissant",
     ]

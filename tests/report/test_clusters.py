@@ -185,3 +185,22 @@ def test_odd_vectors_have_a_map_too(vectors: np.ndarray) -> None:
     assert points is not None
     assert np.isfinite(points).all()
     assert map_of(vectors[:7].astype(np.float32)) is None
+
+
+def test_of_a_tree_the_largest_clusters_are_drawn_with_those_at_the_top(tmp_path: Path) -> None:
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    pq.write_table(pool({"all": 240}), folder / "rows.parquet")
+    data = {
+        "recipe": 1,
+        "name": "tree",
+        "pools": {"rows": {"read": "table", "path": "rows.parquet"}},
+        "tables": {"tree": {"from": "rows", "steps": [{"cluster": {"of": "clip", "levels": [40, 3]}}]}},
+    }
+    table = Recipe.from_data(data, folder).run(folder / "run").tables["tree"]
+    (drawn,) = class_maps(TableView(table), BUDGET)
+    assert [cluster.number for cluster in drawn.clusters] == list(range(10))
+    assert drawn.more == 30
+    assert drawn.attribute == "cluster_2"
+    tops = dict(zip(*(table.read(["cluster_1", "cluster_2"]).to_pydict().values()), strict=True))
+    assert [cluster.attribute for cluster in drawn.clusters] == [tops[number] for number in range(10)]

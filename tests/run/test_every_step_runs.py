@@ -51,8 +51,8 @@ def recipe_of(case: Case) -> dict[str, Any]:
         "tables": {"made": {"from": "rows", "steps": [{case.verb: case.parameters}]}},
     }
     step = case.trial.step
-    joined = step.other() if isinstance(step, JoiningStep) else None
-    for name in (*step.tables(), *([joined] if isinstance(joined, str) else [])):
+    joined = step.others() if isinstance(step, JoiningStep) else ()
+    for name in (*step.tables(), *(other for other in joined if isinstance(other, str))):
         for key, part in labelled_part(name).items():
             data[key].update(part)
     return data

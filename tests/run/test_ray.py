@@ -27,6 +27,7 @@ from poolwright.core.step import Resources
 from poolwright.run.engine.engine import make_engine
 from poolwright.run.engine.local import LocalEngine
 from poolwright.run.engine.protocol import Engine
+from poolwright.run.run import open_run
 from tests.run.pools import final_files, make_recipe, make_rows, recipe_data, write_pool
 from tests.run.ray_cluster import TwoNodes, nodes  # noqa: F401
 
@@ -218,12 +219,12 @@ def test_a_table_grows_to_the_same_bytes(nodes: TwoNodes, tmp_path: Path, extend
     write_pool(tmp_path, make_rows(1500), parts=3)
     engines: dict[str, dict[str, Any]] = {"ray": {"engine": "ray", "address": nodes.address}, "local": {}}
     for to in engines:
-        api.run(make_recipe(tmp_path), tmp_path / to)
+        api.run(make_recipe(tmp_path, max_bad=0.1), tmp_path / to)
     pq.write_table(make_rows(1800, 9).slice(1400), tmp_path / "rows/0005.parquet")
     for to, engine in engines.items():
-        api.run(make_recipe(tmp_path), tmp_path / to, extend=extend, accept=True, **engine)
+        api.run(make_recipe(tmp_path, max_bad=0.1), tmp_path / to, extend=extend, accept=True, **engine)
     assert final_files(tmp_path / "ray") == final_files(tmp_path / "local")
-    record = api.open_run(tmp_path / "ray").table("chosen").record
+    record = open_run(tmp_path / "ray").table("chosen").record
     assert (record.rows_in, len(record.generations)) == (1900, 2 * (extend == "frozen"))
 
 

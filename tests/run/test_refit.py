@@ -157,6 +157,26 @@ def test_rows_that_were_dropped_after_a_costly_step_are_computed_again(
     assert len(set(seen)) == 2499 - len(kept)
 
 
+def test_stages_that_were_kept_spare_all_old_rows(grown: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied(grown, tmp_path)
+    shutil.rmtree(tmp_path / "runs")
+    (tmp_path / "rows/0010.parquet").rename(tmp_path / "new")
+    one = {"chosen": {"from": "rows", "steps": STEPS}}
+    load(tmp_path, one).run(keep_stages=True)
+    stage = tmp_path / "runs/test/tables/chosen/stages/02"
+    assert stage.is_dir()
+    (tmp_path / "new").rename(tmp_path / "rows/0010.parquet")
+    wanted = tables_of(load(tmp_path, one).run(tmp_path / "runs/anew", batch_rows=700).folder)
+    shutil.copytree(tmp_path / "runs/test", tmp_path / "runs/damaged")
+    seen = counted(monkeypatch)
+    result = load(tmp_path, one).run(extend="refit", accept=True)
+    assert tables_of(result.folder) == wanted
+    assert len(set(seen)) == 499
+    file = tmp_path / "runs/damaged/tables/chosen/stages/02/unit-00000.arrow"
+    file.write_bytes(file.read_bytes()[::-1])
+    assert tables_of(load(tmp_path, one).run(tmp_path / "runs/damaged", extend="refit", accept=True).folder) == wanted
+
+
 def test_a_kill_at_any_write_ends_with_the_same_bytes(
     grown: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,11 @@ READY: dict[str, Any] = {"with": "embedding", "prompts": NAMES, "features": "fea
 LEARN: dict[str, Any] = {"with": "embedding", "examples": "examples", "folds": 2}
 
 CASES: dict[str, list[StepCase]] = {
+    "decontaminate": [
+        StepCase(
+            {"against": ["annotations"], "sha256": "label", "vectors": "embedding", "above": 0.2, "into": "found"}
+        ),
+    ],
     "fetch": [StepCase({}), StepCase({"url": "text", "max_bytes": "5MB"})],
     "embed": [
         StepCase({"image": "clip", "text": "words", "model": CLIP}),
@@ -91,6 +96,9 @@ CASES: dict[str, list[StepCase]] = {
             {"of": "embedding", "group": ["country", "flag"], "k": 4, "restarts": 2, "merge": 2, "at_most": 5},
             most_rows=60,
         ),
+        StepCase({"of": "embedding", "levels": [12, 4, 2]}, most_rows=60),
+        StepCase({"of": "embedding", "group": "label", "k": 1001, "metric": "cosine"}, most_rows=60),
+        StepCase({"of": "embedding", "centroids": "features.npy", "metric": "cosine", "into": "near"}, most_rows=60),
     ],
     "bucket": [
         StepCase({"by": "taken_at", "n": 3}),
@@ -105,6 +113,7 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({**FIND, "bucket": ["flag", "small"], "overlap": True, "n": 3, "into": "kind"}, most_rows=60),
         StepCase({**FIND, "query": 9, "n": 5, "short": "fail"}, most_rows=60, may_refuse=True),
         StepCase({**READY, "query": 9, "n": 5, "bucket": "year", "short": "take"}, most_rows=60),
+        StepCase({"with": "embedding", "like": "examples", "k": 2}, most_rows=60),
     ],
     "size": [StepCase({})],
     "provenance": [StepCase({})],
@@ -177,6 +186,8 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({"n": 20}, keeps=kept(20)),
         StepCase({"fraction": 0.25}),
         StepCase({"fraction": "50%", "group": "year"}),
+        StepCase({"n": 15, "balance": ["country", "small", "flag"]}, keeps=kept(15)),
+        StepCase({"fraction": "30%", "balance": "label"}),
     ],
     "balance": [
         StepCase({"group": "label"}),

@@ -1,10 +1,11 @@
-"""List the names that recipes can use: steps, pools, layouts, figures, encoders; the JSON Schema of recipes."""
+"""List what recipes can use: steps, pools, layouts, figures, encoders; the shipped recipes; the JSON Schema."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import cleandoc
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poolwright.core.errors import RecipeError
@@ -13,6 +14,8 @@ from poolwright.registry import encoder_registry, layout_registry, pool_registry
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from poolwright.recipe.shipped import Shipped
 
 
 @dataclass(frozen=True)
@@ -155,3 +158,39 @@ def _parameters(cls: type[BaseModel]) -> tuple[Parameter, ...]:
         default = "required" if field.is_required() else str(field.get_default(call_default_factory=True))
         found.append(Parameter(field.alias or name, default, field.description or ""))
     return tuple(found)
+
+
+def recipes() -> list[Shipped]:
+    """List the recipes that come with poolwright, by name."""
+    from poolwright.recipe.shipped import shipped
+
+    return shipped()
+
+
+def new_recipe(name: str, to: str | Path | None = None) -> Path:
+    """Write a recipe that comes with poolwright to a file, for editing.
+
+    Args:
+        name: name of the recipe, such as 'mappool'.
+        to: the file; default `<name>.yaml` in the working directory.
+
+    Raises:
+        RecipeError: no such recipe, or the file exists.
+    """
+    from poolwright.recipe.shipped import write_new
+
+    return write_new(name, Path(to) if to is not None else None)
+
+
+def names(kind: str) -> list[str]:
+    """List the names of 'steps', 'pools', 'layouts', 'figures', 'encoders' or 'recipes', importing little."""
+    if kind == "recipes":
+        return [one.name for one in recipes()]
+    registries: dict[str, Callable[[], Registry[Any]]] = {
+        "steps": step_registry,
+        "pools": pool_registry,
+        "layouts": layout_registry,
+    }
+    if kind in registries:
+        return list(registries[kind]().names())
+    return list({"figures": figures, "encoders": encoders}[kind]())

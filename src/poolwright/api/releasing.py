@@ -2,69 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from poolwright.core.errors import PoolwrightError
 from poolwright.core.results.measured import Measured
 from poolwright.core.runtime.progress import Listener
-from poolwright.recipe.recipe import Recipe, ReleaseSpec
+from poolwright.recipe.recipe import ReleaseSpec
 from poolwright.registry import layout_class, packages_of
-from poolwright.release.folder import check_target, is_release, released_table
+from poolwright.release.folder import released_table
 from poolwright.run.run import Run
 
 if TYPE_CHECKING:
     from poolwright.release.layouts.layout import Written
     from poolwright.release.parent import Parent
-
-
-def check_place(recipe: Recipe, release: ReleaseSpec) -> None:
-    """Check that the folder of a release is free, or holds a release, and is that of no other one.
-
-    Raises:
-        RecipeError: it does not; or its address is none, or the library for its store is missing.
-    """
-    key = (*release.key, "to")
-    try:
-        if isinstance(release.to, str):
-            from poolwright.hub.addresses import check_store as check_address
-
-            check_address(release.to)
-        else:
-            check_target(Path(os.path.abspath(release.to)))
-    except PoolwrightError as error:
-        raise recipe.source.error(key, str(error)) from None
-    here = _place(release.to)
-    for other in recipe.releases:
-        there = _place(other.to)
-        if other.key != release.key and (here.is_relative_to(there) if here != there else other.key < release.key):
-            words = (str(to) if isinstance(to, str) else str(at) for to, at in ((release.to, here), (other.to, there)))
-            raise recipe.source.error(key, ": another release is written to ".join(words))
-
-
-def _place(to: Path | str) -> Path:
-    """Return a folder, or the address of one, as a path that can be compared with others."""
-    return Path(to) if isinstance(to, str) else Path(os.path.abspath(to))
-
-
-def check_parent(recipe: Recipe, release: ReleaseSpec) -> None:
-    """Check that the release that another one comes after is there, and is not the one that is written.
-
-    Raises:
-        RecipeError: it is not, or is.
-    """
-    parent, key = release.parent, (*release.key, "parent")
-    if parent is None or "://" in parent:
-        return
-    here = os.path.abspath(parent)
-    if here == os.path.abspath(release.to):
-        raise recipe.source.error(key, f"{here} is what this release would replace; write it to another folder")
-    earlier = [os.path.abspath(other.to) for other in recipe.releases if other.key < release.key]
-    if here not in earlier and not is_release(Path(parent)):
-        raise recipe.source.error(key, f"{here}: no release in this folder, which has a release.json")
 
 
 def check_store(release: ReleaseSpec, overwrite: bool, listener: Listener) -> None:

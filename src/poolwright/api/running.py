@@ -1,130 +1,33 @@
-"""Run recipes: check, plan, dry_run, plan_cluster, run, apply; list and copy the recipes that come with poolwright."""
+"""Run recipes: plan, dry_run, plan_cluster, run, apply."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from poolwright.api.checking import Recipe, RecipeLike, check_loaded
 from poolwright.api.progress import shown
-from poolwright.api.releasing import check_parent, check_place, check_store, write_release
+from poolwright.api.releasing import check_store, write_release
 from poolwright.api.results import Applied, RunResult, TableOutlook
 from poolwright.api.table import Table, public_tables
-from poolwright.core.errors import PoolwrightError, RecipeError, did_you_mean
+from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.results.changes import Changes
 from poolwright.core.runtime.event_log import EventLog
 from poolwright.core.runtime.progress import Listener, Silent
-from poolwright.inspect.why import Story
-from poolwright.measure.measure import check_figure
 from poolwright.measure.store import measure_all
-from poolwright.models.encoders.load import check_encoder
-from poolwright.recipe.figures import Figure
 from poolwright.recipe.recipe import Recipe as _Recipe
-from poolwright.recipe.recipe import ReleaseSpec, build_partly
-from poolwright.recipe.source import read_source
-from poolwright.recipe.tables import StepSpec
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.engine import make_engine
-from poolwright.run.foreseen import foreseen
 from poolwright.run.memory import in_words
-from poolwright.run.plan import TablePlan
 from poolwright.run.run import Run, open_run
 
 if TYPE_CHECKING:
+    from poolwright.inspect.why import Story
     from poolwright.jobs.cluster_plan import ClusterPlan
     from poolwright.jobs.dry_run import Prediction, Sample
-    from poolwright.recipe.shipped import Shipped
-
-
-@dataclass(frozen=True)
-class Recipe(_Recipe):
-    """A validated recipe. `Recipe.load(path).run()` runs it."""
-
-    def run(self, folder: str | Path | None = None, **options: Any) -> RunResult:
-        """Run or continue this recipe; see `poolwright.run`, which takes the same options."""
-        return run(self, folder, **options)
-
-    def __repr__(self) -> str:
-        return f"<recipe '{self.name}': pools {', '.join(self.pools)}; tables {', '.join(self.tables)}>"
-
-    def _repr_html_(self) -> str:
-        from poolwright.api.display import recipe_html
-
-        return recipe_html(self)
-
-
-RecipeLike = _Recipe | str | Path
-
-
-def check(recipe: RecipeLike, sets: Sequence[str] = ()) -> dict[str, TablePlan]:
-    """Find what is wrong with a recipe before anything runs.
-
-    Returns:
-        The plan of every table: steps, columns, ledger codes.
-
-    Raises:
-        RecipeError: unknown names, wrong types, missing columns, files or extras; `Mistakes` if there are several.
-    """
-    loaded = recipe if isinstance(recipe, _Recipe) else build_partly(read_source(Path(recipe), sets), Recipe)
-    plans = _check(loaded)
-    return {name: replace(plan, foreseen=tuple(foreseen(plan))) for name, plan in plans.items()}
-
-
-def _check(loaded: _Recipe, targets: bool = True) -> dict[str, TablePlan]:
-    """Check a recipe; `targets` says whether the folders of its releases will be written."""
-    with in_words(loaded, loaded.default_run):
-        return _check_all(loaded, targets)
-
-
-def _check_all(loaded: _Recipe, targets: bool) -> dict[str, TablePlan]:
-    source = loaded.source
-    plans = Run(loaded, loaded.default_run).plans_partly()
-    for spec in loaded.tables.values():
-        for placed in spec.steps:
-            with source.collecting():
-                _check_models(loaded, placed)
-    known = {name for name, plan in plans.items() if plan.known}
-    for release in loaded.releases:
-        if targets:
-            with source.collecting():
-                check_place(loaded, release)
-        with source.collecting():
-            check_parent(loaded, release)
-        if {release.table, *release.layout.tables()} <= known:
-            with source.collecting():
-                _check_release(loaded, release, plans)
-    for index, figure in enumerate(loaded.figures):
-        if figure.table in known:
-            with source.collecting():
-                _check_figure(loaded, index, figure, plans)
-    source.raise_mistakes()
-    return plans
-
-
-def _check_release(recipe: _Recipe, release: ReleaseSpec, plans: Mapping[str, TablePlan]) -> None:
-    try:
-        release.layout.check(plans[release.table].schema)
-        release.layout.check_tables({name: plans[name].schema for name in release.layout.tables()})
-    except PoolwrightError as error:
-        raise recipe.source.error(release.key, str(error)) from None
-
-
-def _check_figure(recipe: _Recipe, index: int, figure: Figure, plans: Mapping[str, TablePlan]) -> None:
-    try:
-        check_figure(figure, plans[figure.table].schema)
-    except PoolwrightError as error:
-        raise recipe.source.error(("figures", index), str(error)) from None
-
-
-def _check_models(recipe: _Recipe, placed: StepSpec) -> None:
-    for spec in placed.encoders:
-        try:
-            check_encoder(spec)
-        except PoolwrightError as error:
-            raise recipe.source.error(placed.key, placed.words(error)) from None
 
 
 def run(
@@ -136,6 +39,7 @@ def run(
     fresh: Sequence[str] = (),
     extend: str | None = None,
     accept: bool | Callable[[tuple[Changes, ...]], bool] = False,
+    keep_stages: bool = False,
     engine: str = "local",
     workers: int | None = None,
     address: str | None = None,
@@ -159,6 +63,8 @@ def run(
         accept: with 'refit', whether the new tables take the place of the finished ones: a function that is given
             the differences, as `diff` returns them, and decides; or True or False without a look. If they do not, the
             result has only the differences, and the same call continues with the tables that were made.
+        keep_stages: keep the columns of costly steps for rows that a later step drops, so that 'refit' computes none of
+            them again; about as much disk as the run needs meanwhile.
         engine: 'local' (threads of this process) or 'ray'.
         workers: units at a time; default one per core, or as many as the Ray cluster can take.
         address: address of the Ray cluster; default the one that Ray finds, else a local Ray.
@@ -176,10 +82,10 @@ def run(
     if extend == "refit" and fresh:
         raise RecipeError("'fresh' makes tables anew in their place, and 'refit' next to them; give one of the two")
     loaded = _load(recipe, sets)
-    _check(loaded, targets=release and tables is None)
+    check_loaded(loaded, targets=release and tables is None)
     with shown(listener, progress) as seen:
         log = EventLog(seen, hide=loaded.source.hide)
-        work = Run(loaded, _folder(loaded, folder), make_engine(engine, workers, address), log, batch_rows)
+        work = Run(loaded, _folder(loaded, folder), make_engine(engine, workers, address), log, batch_rows, keep_stages)
         with log.during("run", recipe=loaded.name, engine=engine, workers=workers, tables=tables, fresh=fresh or None):
             for one in loaded.releases if release and tables is None else ():
                 check_store(one, overwrite, log)
@@ -222,7 +128,7 @@ def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[st
     from poolwright.inspect.status import outlook
 
     loaded = _load(recipe, sets)
-    plans = _check(loaded)
+    plans = check_loaded(loaded)
     return [TableOutlook(**values) for values in outlook(Run(loaded, _folder(loaded, folder)), plans)]
 
 
@@ -297,7 +203,7 @@ def _sampled(
     from poolwright.jobs.dry_run import dry_run as _dry_run
 
     loaded = _load(recipe, sets)
-    _check(loaded)
+    check_loaded(loaded)
     with TemporaryDirectory(prefix="poolwright-", ignore_cleanup_errors=True) as scratch:
         with in_words(loaded, Path(scratch)):
             yield _dry_run(loaded, Path(scratch), parts, make_engine("local", workers), listener or Silent())
@@ -364,28 +270,6 @@ def _stories(folder: Path, table: Table) -> tuple[Story, ...]:
     from poolwright.inspect.why import every_story
 
     return tuple(every_story(open_run(folder), table.name))
-
-
-def recipes() -> list[Shipped]:
-    """List the recipes that come with poolwright, by name."""
-    from poolwright.recipe.shipped import shipped
-
-    return shipped()
-
-
-def new_recipe(name: str, to: str | Path | None = None) -> Path:
-    """Write a recipe that comes with poolwright to a file, for editing.
-
-    Args:
-        name: name of the recipe, such as 'mappool'.
-        to: the file; default `<name>.yaml` in the working directory.
-
-    Raises:
-        RecipeError: no such recipe, or the file exists.
-    """
-    from poolwright.recipe.shipped import write_new
-
-    return write_new(name, Path(to) if to is not None else None)
 
 
 def _load(recipe: RecipeLike, sets: Sequence[str] = ()) -> _Recipe:

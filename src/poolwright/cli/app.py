@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 from collections.abc import Callable
 from functools import wraps
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Optional, TypeVar, get_type_hints
 import typer
 
 from poolwright import __version__
+from poolwright.cli.lateness import LateCommand, LateGroup
 from poolwright.cli.output import OUTPUT
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object; see docs/json.md.")]
@@ -20,6 +22,9 @@ Log = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads this annotation at run time
     typer.Option("--log", help="Append events to FILE, as JSON Lines.", metavar="FILE"),
 ]
+_BRIEF = ("check", "recipes", "new", "steps", "pools", "layouts", "figures", "encoders", "completion")
+"""Commands without collection of garbage, which would take a tenth of their time."""
+
 _COMMON = {"json": (Json, False), "quiet": (Quiet, False), "verbose": (Verbose, False), "log": (Log, None)}
 
 
@@ -34,7 +39,7 @@ class _App(typer.Typer):
         register = super().command
 
         def add(function: Command) -> Command:
-            register(name, **options)(_with_common(function, name or function.__name__))
+            register(name, cls=LateCommand, **options)(_with_common(function, name or function.__name__))
             return function
 
         return add
@@ -50,6 +55,8 @@ def _with_common(function: Callable[..., Any], command: str) -> Callable[..., An
     @wraps(function)
     def called(**arguments: Any) -> None:
         OUTPUT.choose(**{name: arguments.pop(name) for name in _COMMON})
+        if command not in _BRIEF:
+            gc.enable()
         with OUTPUT.of_command(command):
             function(**arguments)
 
@@ -62,6 +69,7 @@ def _with_common(function: Callable[..., Any], command: str) -> Callable[..., An
 
 app = _App(
     name="poolwright",
+    cls=LateGroup,
     help="Turn image pools into curated, benchmark-ready datasets, by a recipe.",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,

@@ -1,4 +1,4 @@
-"""Commands that compare versions of a dataset."""
+"""Commands that compare versions of a dataset, and datasets with each other."""
 
 from __future__ import annotations
 
@@ -36,3 +36,51 @@ def diff_versions(
     if html is not None:
         write_diff(changes, html)
     OUTPUT.show(print_changes, changes, [path for path in (removed, rows, html) if path is not None])
+
+
+@app.command("leaks")
+def leaks_between(
+    sets: Annotated[
+        list[str],
+        typer.Argument(help="Releases, RUN/tables/NAME, folders of images, datasets, files of rows.", metavar="A B..."),
+    ],
+    vectors: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Column of vectors to compare, or none; default the first that all have.", metavar="COLUMN"),
+    ] = None,
+    above: Annotated[float, typer.Option(help="Least cosine of near vectors.", min=0.01, max=1)] = 0.95,
+    within: Annotated[bool, typer.Option("--within", help="Compare rows of the same set, too.")] = False,
+    by: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Compare parts of the sets: a column such as split.", metavar="COLUMN"),
+    ] = None,
+    read: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Kind of the sets as `poolwright pools` lists them, if unclear.", metavar="KIND"),
+    ] = None,
+    html: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Write a page with pairs of pictures.", metavar="FILE"),
+    ] = None,
+) -> None:
+    """Count the rows that datasets have in common.
+
+    By SHA-256, perceptual hash, and vectors if all have them. Hashes that no column has are computed from the images.
+    """
+    from poolwright.api import leaks, write_leaks
+    from poolwright.cli.rendering.comparing import print_leaks
+
+    with OUTPUT.listening() as listener:
+        report = leaks(
+            *sets,
+            vectors=vectors,
+            above=above,
+            within=within,
+            by=by,
+            read=read,
+            pictures=html is not None,
+            listener=listener,
+        )
+    if html is not None:
+        write_leaks(report, html)
+    OUTPUT.show(print_leaks, report, [html] if html is not None else [])

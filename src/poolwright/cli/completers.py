@@ -34,10 +34,9 @@ def names_of(kind: str) -> Callable[[], list[str]]:
     """Return the function that lists steps, pools, layouts, figures, encoders or recipes, as `poolwright KIND` does."""
 
     def complete() -> list[str]:
-        from poolwright import api
+        from poolwright.api.listing import names
 
-        found = getattr(api, kind)()
-        return [one.name for one in found] if isinstance(found, list) else list(found)
+        return names(kind)
 
     return complete
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import gc
 import os
 import signal
 import sys
@@ -18,13 +19,10 @@ from typing import Any, NoReturn
 
 import typer
 
-# Each adds its commands, in the order of the help.
-# isort: off
-from poolwright.cli import running, inspecting, comparing, annotating, data, publishing, listing, completion  # noqa: F401
+from poolwright.cli import running
 from poolwright.cli.app import app
 from poolwright.cli.output import OUTPUT
 
-# isort: on
 _OF_THE_DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 _INTERRUPTED = 130  # what typer exits with after Ctrl-C
 _WrongCall: Any = typer.BadParameter.__mro__[2]
@@ -33,6 +31,15 @@ _WrongCall: Any = typer.BadParameter.__mro__[2]
 
 def main() -> None:
     """Run the command; expected errors are printed without a traceback."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")  # they are looked for in all installed packages
+    gc.disable()  # until a command works on rows: what starting makes is needed until the end
+    try:
+        _main()
+    finally:
+        gc.enable()
+
+
+def _main() -> None:
     from poolwright.core.errors import Mistakes, PoolwrightError, WaitingForPeople
     from poolwright.core.runtime.quiet import silence
 
@@ -41,12 +48,12 @@ def main() -> None:
         signal.signal(signal.SIGINT, _interrupt)
     # The work is done by then: Ctrl-C while the interpreter exits must change nothing.
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    atexit.register(gc.freeze)  # nothing has to be found that could be freed
     # Pillow warns about broken EXIF in pictures that it reads nevertheless.
     warnings.filterwarnings("ignore", module="PIL")
     OUTPUT.start(json="--json" in sys.argv[1:])
-    completion.prepare()
     try:
-        status = app(standalone_mode=False, complete_var=completion.VARIABLE)
+        status = _call()
     except WaitingForPeople as waiting:
         again = _again(sys.argv[1:])
         print(f"{waiting}\n  {again}", file=sys.stderr)
@@ -75,6 +82,16 @@ def main() -> None:
     if status == _INTERRUPTED:
         _stop()
     sys.exit(status or 0)
+
+
+def _call() -> Any:
+    """Call the command that the arguments name. Other modules' commands are added unless it is one of `running`."""
+    if sys.argv[1:2] and sys.argv[1] in running.COMMANDS:
+        return app(standalone_mode=False)
+    from poolwright.cli.commands import completion
+
+    completion.prepare()
+    return app(standalone_mode=False, complete_var=completion.VARIABLE)
 
 
 def _end(error: BaseException, status: int, more: Mapping[str, object] | None = None) -> NoReturn:

@@ -63,7 +63,7 @@ def new(
 def check(recipe: RecipePath, sets: Sets = None) -> None:
     """Find what is wrong with a recipe, before anything runs."""
     from poolwright.api import check as check_recipe
-    from poolwright.cli.rendering.running import print_check
+    from poolwright.cli.rendering.checking import print_check
 
     OUTPUT.show(print_check, recipe, check_recipe(recipe, sets or ()), asked=False)
 
@@ -149,6 +149,9 @@ def run(
     yes: Annotated[
         bool, typer.Option("--yes", help="With --extend refit: replace the finished tables without a question.")
     ] = False,
+    keep_stages: Annotated[
+        bool, typer.Option("--keep-stages", help="Keep costly columns of dropped rows, for --extend refit.")
+    ] = False,
     engine: Annotated[str, typer.Option(help="local or ray.", autocompletion=one_of("local", "ray"))] = "local",
     address: Annotated[Optional[str], typer.Option(help="Ray cluster, such as ray://head:10001.")] = None,  # noqa: UP045
     workers: Annotated[Optional[int], typer.Option(help="Units at a time; default one per core.", min=1)] = None,  # noqa: UP045
@@ -168,6 +171,7 @@ def run(
         tables=table,
         fresh=fresh or (),
         extend=extend,
+        keep_stages=keep_stages,
         engine=engine,
         workers=workers,
         address=address,
@@ -240,3 +244,7 @@ def apply_release(
             listener=listener,
         )
     OUTPUT.show(print_applied, applied)
+
+
+COMMANDS = {info.name or getattr(info.callback, "__name__", "") for info in app.registered_commands}
+"""Commands of this module, which is imported first. They need no others, whose options take a while to describe."""

@@ -21,7 +21,7 @@ class EncoderSpec(BaseModel):
         batch: images per forward pass.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     model: str = Field(description="KIND:MODEL, or a name from 'models'")
     manifest: str | None = Field(

@@ -156,11 +156,20 @@ def is_below(folder: str, path: str) -> bool:
     """
     try:
         top = _real_folder(folder)
-        if snapshot := _SNAPSHOT.fullmatch(top):
-            top = snapshot[1]
-        return os.path.commonpath([top, os.path.realpath(path)]) == top
+        if os.path.islink(path):
+            return _is_in(top, os.path.realpath(path))
+        parent, name = os.path.split(path)
+        inside = _real_folder(parent)
+        return _is_in(top, inside) or os.path.join(inside, name) == top
     except (OSError, ValueError):  # ValueError: a NUL in the path, which cannot be opened either
         return True
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_in(top: str, path: str) -> bool:
+    if snapshot := _SNAPSHOT.fullmatch(top):
+        top = snapshot[1]
+    return os.path.commonpath([top, path]) == top
 
 
 def _real_folder(folder: str) -> str:
@@ -171,7 +180,7 @@ def _real_folder(folder: str) -> str:
     return _resolved(folder, found.st_dev, found.st_ino)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=4096)
 def _resolved(folder: str, device: int, inode: int) -> str:
     """Resolve the links to a folder, once for as long as its path leads to the same one."""
     return os.path.realpath(folder)

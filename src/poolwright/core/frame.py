@@ -111,7 +111,7 @@ def open_no_table(name: str) -> Table:
     raise LookupError(f"no table can be opened here: {name}")
 
 
-def open_no_rows() -> OtherRows:
+def open_no_rows() -> Sequence[OtherRows]:
     """Stand in for the opener of other rows in a context that has none."""
     raise LookupError("no other rows can be opened here")
 
@@ -127,7 +127,7 @@ class Context:
         encoder: loads the encoder of a spec, once per process.
         worklist: folder of the questions to people about this table, and of their answers; None outside a run.
         documents: folder for what a release shows next to the data of this table, see `documents`; None outside a run.
-        other: opens the rows that a step names as its `other`, see `roles.JoiningStep`.
+        others: opens the rows that a step names as its `others`, see `roles.JoiningStep`.
         work: folder for files that nobody needs after the fit; None for that of the system.
     """
 
@@ -137,8 +137,13 @@ class Context:
     table: Callable[[str], Table] = field(default=open_no_table)
     worklist: Path | None = None
     documents: Path | None = None
-    other: Callable[[], OtherRows] = field(default=open_no_rows)
+    others: Callable[[], Sequence[OtherRows]] = field(default=open_no_rows)
     work: Path | None = None
+
+    def other(self) -> OtherRows:
+        """Open the rows of a step that names one source of others."""
+        (rows,) = self.others()
+        return rows
 
 
 class MemoryFrame:

@@ -44,7 +44,7 @@ class Part(BaseModel):
         detail: whatever else `Pool.read` needs, as plain JSON values.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     index: int
     name: str
@@ -61,7 +61,7 @@ class Pool(BaseModel):
     `poolwright.core.columns`. The column `uid` is always among them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     kind: ClassVar[str]
     example: ClassVar[str]

@@ -5,7 +5,7 @@ Code that runs, checks or applies recipes asks for a role, never for a step by i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -95,12 +95,27 @@ class KeyedStep(Step):
         raise NotImplementedError
 
 
-class JoiningStep(KeyedStep):
-    """A step whose `fit` reads the rows of another pool, table or file, so that their types decide what it gives."""
+OtherSource = str | Mapping[str, Any]
+"""Rows besides those of a table: the name of a pool or table of the recipe, or the parameters of a pool."""
 
-    def other(self) -> str | Mapping[str, Any]:
+
+class JoiningStep(Step):
+    """A step whose `fit` reads the rows of other pools, tables or files, whose types may decide what it gives.
+
+    Most read one, and implement `other` and `knowing`; those that read several implement `others` and `knowing_all`.
+    """
+
+    def other(self) -> OtherSource:
         """Return the pool or table of the recipe by its name, or a pool of its own by parameters as in a recipe."""
         raise NotImplementedError
+
+    def others(self) -> tuple[OtherSource, ...]:
+        """Return all that it reads, each as `other` does."""
+        return (self.other(),)
+
+    def knowing_all(self, others: Sequence[OtherRows]) -> Self:
+        """Return the step with the types of all other rows, in the order of `others`; raises as `knowing` does."""
+        return self.knowing(others[0])
 
     def knowing(self, other: OtherRows) -> Self:
         """Return the step with the types of the other rows, which `gives` needs.

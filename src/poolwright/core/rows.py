@@ -13,6 +13,11 @@ import pyarrow.compute as pc
 from poolwright.core.columns import is_vector
 
 
+def empty_table(schema: pa.Schema) -> pa.Table:
+    """Return a table of no rows. Other than `schema.empty_table()`, this does not import pandas if it is installed."""
+    return pa.Table.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
+
+
 class Rows:
     """Some rows with named columns: a thin, immutable view of an Arrow table.
 
@@ -115,6 +120,8 @@ def one_array(chunked: pa.ChunkedArray) -> pa.Array:
     """Return all chunks of a column as one array, without a copy if there is only one."""
     if chunked.num_chunks == 1:
         return chunked.chunk(0)
+    if not chunked.num_chunks:
+        return pa.nulls(0, chunked.type)
     if pa.types.is_dictionary(chunked.type):
         chunked = chunked.unify_dictionaries()
     combined = chunked.combine_chunks()

@@ -73,7 +73,7 @@ class Step(BaseModel):
     on that row and the state alone.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     verb: ClassVar[str]
     kind: ClassVar[Kind]

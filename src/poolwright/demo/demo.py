@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from poolwright.api import Recipe, RunResult, report, run
+from poolwright.api import Recipe, RunResult, leaks, report, run, write_leaks
 from poolwright.core.errors import RecipeError, WaitingForPeople
 from poolwright.core.files import write_text
 from poolwright.core.runtime.progress import Listener, Silent
@@ -50,12 +50,14 @@ class DemoOutcome:
         figures: (name, value, meaning), measured against the truth of the drawn world.
         release: folder of the release.
         report: the HTML file to open.
+        leaks: the page with the copies that a split at random puts on both sides.
     """
 
     result: RunResult
     figures: tuple[tuple[str, str, str], ...]
     release: Path
     report: Path
+    leaks: Path
 
 
 def run_demo(folder: Path, images: int = 6000, seed: int = 2024, listener: Listener | None = None) -> DemoOutcome:
@@ -89,13 +91,15 @@ def run_demo(folder: Path, images: int = 6000, seed: int = 2024, listener: Liste
     sheet = verify_maps(folder)
     result = run(recipe, folder / "run", listener=listener)
     truth = pq.read_table(folder / "world" / "truth.parquet")
+    found, page = leaks_at_random(folder)
     figures = (
         *against_truth(result.tables, truth),
+        found,
         *attributes_against_truth(folder, result.tables["attributes"]),
         *stream_against_truth(folder, result.tables["looked-at"]),
         *maps_against_truth(folder, result.tables["maps"], sheet),
     )
-    return DemoOutcome(result, figures, result.releases[0].folder, report(folder / "run"))
+    return DemoOutcome(result, figures, result.releases[0].folder, report(folder / "run"), page)
 
 
 def _claim(folder: Path, images: int, seed: int) -> None:
@@ -173,6 +177,15 @@ def survivors(source: Table, table: Table, upto: int) -> np.ndarray:
     live = np.ones(starts[-1], dtype=bool)
     live[starts[gone["part"].to_numpy()] + gone["row"].to_numpy()] = False
     return live
+
+
+def leaks_at_random(folder: Path) -> tuple[tuple[str, str, str], Path]:
+    """Count the rows that a split at random puts on both sides: (name, value, meaning), and the page of pairs."""
+    table = folder / "run" / "tables" / "at-random"
+    found = leaks(table, by="random_split", vectors="none", pictures=True)
+    page = write_leaks(found, folder / "leaks.html")
+    words = "test rows that are in training, too, after a split at random: equal perceptual hash, see leaks.html"
+    return ("leaks of a random split", f"{found.rows:,}", words), page
 
 
 def _share(rows: pa.Table, column: str) -> str:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from poolwright.core.errors import StepError
-from poolwright.core.rows import one_array
+from poolwright.core.rows import empty_table, one_array
 from poolwright.expressions.connection import ExpressionSession, session
 
 _CASTS = {
@@ -47,7 +47,7 @@ class _Batches:
         return self.schema.__arrow_c_schema__()
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        table = self.schema.empty_table() if self.table is None else self.table
+        table = empty_table(self.schema) if self.table is None else self.table
         return table.__arrow_c_stream__(requested_schema)
 
 
@@ -64,7 +64,7 @@ class _Projection:
             return pa.nulls(table.num_rows)
         self.batches.table = table
         try:
-            if self.boolean:  # one byte each: DuckDB takes twice as long to pack them
+            if self.boolean and table.num_rows:  # one byte each: DuckDB takes twice as long to pack them
                 flags = self.relation.fetchnumpy()["value"]
                 return pa.array(np.ma.getdata(flags), mask=None if (no := np.ma.getmask(flags)) is np.ma.nomask else no)
             result = self.relation.to_arrow_table(max(table.num_rows, 1))  # one chunk

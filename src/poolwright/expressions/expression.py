@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from poolwright.core.errors import StepError, did_you_mean
-from poolwright.core.rows import Rows
+from poolwright.core.rows import Rows, empty_table
 from poolwright.expressions.evaluation import evaluated, failure, statement
 from poolwright.expressions.functions import CLOCK, SESSION
 from poolwright.expressions.pointing import caret_of, pointed_value
@@ -45,7 +45,7 @@ class Expression:
         Raises:
             StepError: the expression does not fit the types.
         """
-        return self.values(Rows(given.empty_table())).type
+        return self.values(Rows(empty_table(given))).type
 
     def values(self, rows: Rows) -> pa.Array:
         """Return one value per row.

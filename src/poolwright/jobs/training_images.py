@@ -19,10 +19,8 @@ from poolwright.core.files import remove
 from poolwright.core.images.image import REASONS, Limits, local_image, open_image, unread
 from poolwright.core.parquet import write_parquet
 from poolwright.core.rows import Rows
-from poolwright.core.table import RECORD, Table
-from poolwright.jobs.apply import kind_of_folder
-from poolwright.recipe.recipe import make_pool
-from poolwright.run.sources.source import IMAGE_BATCH, Source, local, path_of, pool_source, table_source
+from poolwright.jobs.open_source import open_source
+from poolwright.run.sources.source import IMAGE_BATCH, Source, local, path_of
 from poolwright.train.pictures import Pictures
 
 LIST = "images.parquet"
@@ -67,17 +65,7 @@ def open_sources(
     """
     if not paths:
         raise RecipeError("no images to train on; name a folder of images, a pool or a table of a run")
-    return [_open(str(path), kind, parameters or {}) for path in paths]
-
-
-def _open(given: str, kind: str | None, parameters: Mapping[str, Any]) -> Source:
-    path = given if "://" in given else os.path.abspath(os.path.expanduser(given))
-    if kind is None and os.path.isfile(os.path.join(path, RECORD)):
-        return _with_images(table_source(Table(Path(path))), given)
-    if kind is None and "://" not in path and not os.path.exists(path):
-        raise RecipeError(f"{given}: no such file or folder")
-    kind = kind or (kind_of_folder(path) if os.path.isdir(path) else "table")
-    return _with_images(pool_source(kind, make_pool(kind, {**parameters, "path": path}, Path.cwd())), given)
+    return [_with_images(open_source(str(path), kind, parameters), str(path)) for path in paths]
 
 
 def _with_images(source: Source, path: str) -> Source:

@@ -34,7 +34,7 @@ class ArrayColumn(MadeBy):
 class Lookup(BaseModel):
     """Values looked up by an index, such as class names by label."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     values: str = Field(description="1-d array of values, such as class_names")
     by: str = Field(description="array, or column given here, of integers: the index of each row's value, from 0")

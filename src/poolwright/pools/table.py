@@ -47,8 +47,6 @@ from poolwright.pools.readers.columnar import read_footer, read_rows
 from poolwright.pools.readers.parquet import Footer, read_parquet
 from poolwright.pools.readers.paths import PathsOrUrls, find_files, is_url, map_files, reading, stem
 from poolwright.pools.text.dialects import Dialect, Quote, dialect_of
-from poolwright.pools.text.row_cuts import RowCut, one_worker
-from poolwright.pools.text.text_plan import read_text, text_columns
 
 __all__ = ["TablePool", "TableVectors", "read_parquet"]
 
@@ -186,7 +184,11 @@ commonpool:
 
     def remarks(self) -> list[str]:
         plan = self._planned()
-        return [*drifts(plan.given), *(one_worker(self._listed()) if plan.text is not None else ())]
+        if plan.text is None:
+            return drifts(plan.given)
+        from poolwright.pools.text.row_cuts import one_worker
+
+        return [*drifts(plan.given), *one_worker(self._listed())]
 
     def image_root(self) -> str | None:
         return self.images
@@ -221,6 +223,9 @@ commonpool:
     ) -> Iterator[pa.Table]:
         if plan.text is None:
             return read_rows(part.files[0], part.detail["groups"], sources, batch_rows)
+        from poolwright.pools.text.row_cuts import RowCut
+        from poolwright.pools.text.text_plan import read_text
+
         cut = RowCut(**part.detail["cut"]) if "cut" in part.detail else None
         return read_text(part.files[0], plan.text, sources, batch_rows, checks, cut)
 
@@ -274,6 +279,8 @@ commonpool:
         if kind in TYPED:
             given, text = parquet_columns(files, self._read_footers(), wanted, types), None
         else:
+            from poolwright.pools.text.text_plan import text_columns
+
             given, text = text_columns(files, wanted, types, self.encoding, dialect)
         files_of = [name for name, spec in self.vectors.items() if spec.file is not None]
         kept = [name for name in files_of if self.keep is None or name in self.keep]

@@ -41,7 +41,7 @@ _UNNAMED = "prompts without a short name"
 class ClearConfig(BaseModel):
     """One configuration, by its keys."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     NAME: Annotated[str, Field(min_length=1)]
     PREFIX: str = ""

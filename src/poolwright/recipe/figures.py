@@ -51,7 +51,7 @@ class Figure(BaseModel):
         verdicts on a `sheet` that `poolwright audit` wrote. Until there are some, the figure is left out with a note.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str = Field(description="name under which the figure is printed, such as top-1")
     table: str = Field(description="table whose kept rows are measured")

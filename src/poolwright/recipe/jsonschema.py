@@ -152,7 +152,7 @@ def _release(name: str, definitions: dict[str, Any]) -> dict[str, Any]:
     tags = {
         "table": {"type": "string", "description": "table to release"},
         "layout": {"const": name},
-        "to": {"type": "string", "description": "folder, relative to the recipe's folder"},
+        "to": {"type": "string", "description": "folder, relative to the recipe's folder; or s3://BUCKET/FOLDER"},
         "parent": {"type": "string", "description": "earlier release, a folder or URL: the card lists what changed"},
         "card": {"$ref": "#/$defs/About"},
     }

@@ -29,7 +29,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*\Z", re.IGNORECASE)
 class RecipeBody(BaseModel):
     """The top level of a recipe."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     recipe: Literal[1] = Field(description="version of the recipe language")
     name: str = Field(description="name of the dataset; letters, digits, '.', '_' and '-'")

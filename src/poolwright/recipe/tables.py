@@ -29,7 +29,7 @@ def _as_applied(value: Any) -> Any:
 class AppliedBody(BaseModel):
     """The steps of a release, to be applied to other rows: `apply: FOLDER`, or a mapping."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     release: str = Field(description="folder of the release, relative to the recipe's folder")
     skip: tuple[str | int, ...] = Field(default=(), description="steps to leave out, by verb or by number from 1")
@@ -54,7 +54,7 @@ def _as_union(value: Any) -> Any:
 class UnionBody(BaseModel):
     """The rows of several pools and tables, one source after the other: `from: [a, b]`, or a mapping."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     union: tuple[str, ...] = Field(description="pools and tables, in order")
     uid_prefix: bool = Field(
@@ -104,7 +104,7 @@ class UnionBody(BaseModel):
 class TableBody(BaseModel):
     """One table: the pool or table it comes `from`, and its steps in order."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, defer_build=True)
 
     from_: Annotated[UnionBody, BeforeValidator(_as_union)] = Field(
         alias="from", description="pool or table the rows come from; a list of these for the rows of all"
@@ -160,9 +160,9 @@ class StepSpec:
 
     @property
     def joins(self) -> tuple[str, ...]:
-        """Return the pool or table of the recipe whose rows its fit reads, if it does."""
-        other = self.step.other() if isinstance(self.step, JoiningStep) and not self.learned else None
-        return (other,) if isinstance(other, str) else ()
+        """Return the pools and tables of the recipe whose rows its fit reads."""
+        others = self.step.others() if isinstance(self.step, JoiningStep) and not self.learned else ()
+        return tuple(other for other in others if isinstance(other, str))
 
 
 @dataclass(frozen=True)

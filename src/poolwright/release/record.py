@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, PrivateAttr, field_validator
 
 from poolwright.core.errors import ReleaseError
+from poolwright.core.results.leaks import Leak
 
 RELEASE = "release.json"
 RELEASE_FORMAT = 1
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class ReleasedColumn(_Record):
@@ -118,6 +120,28 @@ class ParentRelease(_Record):
     digest: str
 
 
+class ReleasedLeaks(_Record):
+    """The rows that several parts of a release have in common: its splits, buckets, subsets and the like.
+
+    Attributes:
+        sources: what was compared, 'sha256', 'phash' and a column of vectors; and where it comes from: 'column' of the
+            release, 'table' for one that only the released table has, or 'images'.
+        left_out: hashes that were not compared, and why.
+        above: least cosine of near vectors; None if there are none.
+        found: the counts, by what makes the parts and by what was compared.
+    """
+
+    sources: dict[str, str]
+    left_out: dict[str, str] = {}
+    above: float | None = None
+    found: tuple[Leak, ...]
+
+    @property
+    def some(self) -> tuple[Leak, ...]:
+        """The counts that are not zero."""
+        return tuple(leak for leak in self.found if leak.rows)
+
+
 class ReleaseRecord(_Record):
     """The content of `release.json`.
 
@@ -140,6 +164,7 @@ class ReleaseRecord(_Record):
         others: further files of the layout.
         versions: version of the installed package that provides the layout, by package name; empty for our own.
         parent: the release that it comes after; None if the recipe names none.
+        leaks: the rows that several of its parts have in common; None if it has one part.
     """
 
     format: int
@@ -161,6 +186,19 @@ class ReleaseRecord(_Record):
     others: tuple[OtherFile, ...] = ()
     versions: dict[str, str] = {}
     parent: ParentRelease | None = None
+    leaks: ReleasedLeaks | None = None
+    _digests: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """SHA-256 of files, hex, that were digested while they were written; not part of `release.json`."""
+        return self._digests
+
+    def with_digests(self, digests: Mapping[str, str]) -> Self:
+        """Return the record with digests of files that were written."""
+        made = self.model_copy()
+        made._digests = dict(digests)
+        return made
 
     def has(self, column: str) -> bool:
         """Whether the release has the column."""
@@ -197,7 +235,7 @@ class ReleaseRecord(_Record):
         # Fields that only some layouts use are left out of the records of the others.
         empty = {
             name
-            for name in ("domains", "configs", "subsets", "others", "versions", "parent")
+            for name in ("domains", "configs", "subsets", "others", "versions", "parent", "leaks")
             if not getattr(self, name)
         }
         text = self.model_dump_json(indent=1, exclude=empty)

@@ -16,12 +16,13 @@ from poolwright.core.errors import PoolwrightError
 from poolwright.core.table import RECORD, TableRecord
 from poolwright.release.checks.card import check_card
 from poolwright.release.checks.croissant import check_croissant
-from poolwright.release.checks.data import check_copies, check_images, check_rows, check_schema
+from poolwright.release.checks.data import check_images, check_rows, check_schema
 from poolwright.release.checks.loaders import with_datasets, with_mlcroissant
 from poolwright.release.checks.loaders.loader import Loader, check_loaders
 from poolwright.release.checks.result import Check, Findings, Skip, Verification, run_check
 from poolwright.release.checksums import SUMS, check_sums, files_of, read_sums
 from poolwright.release.layouts.layout import Layout
+from poolwright.release.leaks.check import check_leaks
 from poolwright.release.record import RELEASE, ReleaseRecord
 
 
@@ -57,7 +58,6 @@ def verify(
 def _content_checks(folder: Path, release: ReleaseRecord, table: TableRecord) -> Iterator[Check]:
     yield run_check("schema", lambda: check_schema(folder, release))
     yield run_check("counts", lambda: check_rows(folder, release, table))
-    yield run_check("copies", lambda: check_copies(folder, release))
     yield run_check("card", lambda: check_card(folder, release))
     yield run_check("croissant", lambda: check_croissant(folder, release, _known_sums(folder)))
 
@@ -111,6 +111,7 @@ def layout_of(release: ReleaseRecord, find_layout: Callable[[str], type[Layout]]
 def _layout_checks(folder: Path, release: ReleaseRecord, layout: Layout, full: bool) -> Iterator[Check]:
     if release.images is not None:
         yield run_check("images", lambda: check_images(layout.read_images(folder, release, full), release, full))
+    yield check_leaks(folder, release, layout, full)
     for name, look in layout.checks(folder, release):
         yield run_check(name, look)
 

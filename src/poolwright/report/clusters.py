@@ -125,7 +125,8 @@ def _picked(table: Table, step: StepRecord, groups: Groups, wanted: Sequence[str
 
 
 def _read(table: Table, step: StepRecord, groups: Groups, picked: Sequence[int]) -> list[_Members]:
-    attribute, cluster, distance = step.gives
+    *above, cluster, distance = step.gives  # of a tree, the attribute is the cluster at its top
+    attribute = above[0] if above else cluster
     key = hash_key(table.record.seed, table.name, "clusters")
     found: list[list[tuple[npt.NDArray[Any], ...]]] = [[] for _ in picked]
     start = 0
@@ -144,7 +145,7 @@ def _drawn(view: TableView, step: StepRecord, classes: list[tuple[str, _Members]
     number = sum(len(_largest(members)) for _, members in classes)
     each = max(1, min(PER_SIDE, budget.pictures // (4 * max(1, number))))
     sides = [side for _, members in classes for cluster in _largest(members) for side in _sides(members, cluster, each)]
-    sheets = iter(sheets_of(view, [""] * len(sides), [0] * len(sides), sides, budget, [step.gives[2]]))
+    sheets = iter(sheets_of(view, [""] * len(sides), [0] * len(sides), sides, budget, [step.gives[-1]]))
     maps = []
     for name, members in classes:
         clusters, failed = [], ""

@@ -18,7 +18,7 @@ from poolwright.core.rows import Rows, one_array
 from poolwright.core.state import State
 from poolwright.core.step import Outcome
 from poolwright.run.plan import StepPlan, TablePlan, wrong_step
-from poolwright.run.sources.earlier import EarlierRows
+from poolwright.run.sources.earlier import EarlierRows, HeldColumns
 from poolwright.run.sources.source import Unit
 from poolwright.run.timing import READ, Spent
 
@@ -89,13 +89,13 @@ class Flow:
         saved = [stage for stage in self.plan.stages if stage <= upto and (self.folder / stage_folder(stage)).exists()]
         return saved[-1] if saved else None
 
-    def _reused(self, upto: int) -> Mapping[int, EarlierRows]:
-        """Return the earlier rows by the steps before `upto` whose columns are taken from them."""
+    def _reused(self, upto: int) -> Mapping[int, HeldColumns]:
+        """Return what is held of earlier rows by the steps before `upto` whose columns are taken from there."""
         if self.earlier is None:
             return {}
         states = self.folder / "states"
         digests = {plan.index: State.digest(states, plan.name) for plan in self.plan.steps[:upto]}
-        return dict.fromkeys(self.earlier.reused(self.plan, upto, digests), self.earlier)
+        return self.earlier.reused(self.plan, upto, digests)
 
     def state(self, name: str) -> State:
         """Return a fitted state, read once per process."""
@@ -197,7 +197,7 @@ def _advance(
     states: Sequence[State],
     columns: Sequence[str],
     spent: Spent,
-    reused: Mapping[int, EarlierRows],
+    reused: Mapping[int, HeldColumns],
 ) -> Batch:
     rows, codes, tallies = batch.rows, batch.codes, dict(batch.tallies)
     for index, (plan, state) in enumerate(zip(pending, states, strict=True)):

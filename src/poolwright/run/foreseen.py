@@ -30,7 +30,7 @@ def _words(plan: TablePlan, placed: StepPlan, step: KeyedStep) -> str:
         rows = _first_rows(plan, list(step.needs()))
         if rows is None:
             return f"{unknown}: {plan.source.name} is not read for a check"
-        found = step.foresee(rows, plan.others.get(placed.index))
+        found = step.foresee(rows, next(iter(plan.others.get(placed.index, ())), None))
     except PoolwrightError as error:
         return f"{unknown}: {error}"
     if found is None:

@@ -76,7 +76,7 @@ class TablePlan:
     source: Source
     steps: tuple[StepPlan, ...]
     reasons: tuple[ReasonRecord, ...]
-    others: Mapping[int, Source] = field(default_factory=dict)
+    others: Mapping[int, tuple[Source, ...]] = field(default_factory=dict)
     known: bool = True
     foreseen: tuple[str, ...] = ()
 
@@ -110,9 +110,14 @@ class TablePlan:
         alike = [f"{what} have names that {note}" for what, names in known.items() for note in look_alikes(names)]
         return [*self.source.remarks(), *self.joined_remarks(), *alike, *self.foreseen]
 
+    @property
+    def joined(self) -> tuple[Source, ...]:
+        """The rows that steps join, in the order of the steps."""
+        return tuple(other for step in sorted(self.others) for other in self.others[step])
+
     def joined_remarks(self) -> list[str]:
         """Return what the pools that steps join leave out."""
-        return [f"{other.name}: {remark}" for other in self.others.values() for remark in other.remarks()]
+        return [f"{other.name}: {remark}" for other in self.joined for remark in other.remarks()]
 
     def derived(self, upto: int) -> list[str]:
         """Return the live columns before step `upto` that steps gave, in order of the schema."""
@@ -124,7 +129,7 @@ class TablePlan:
 
 
 def plan_table(
-    spec: TableSpec, source: Source, recipe: RecipeSource, others: Mapping[int, Source] | None = None
+    spec: TableSpec, source: Source, recipe: RecipeSource, others: Mapping[int, tuple[Source, ...]] | None = None
 ) -> TablePlan:
     """Check every step of a table against the columns it will find.
 
@@ -141,7 +146,7 @@ def plan_table(
 
 
 def plan_partly(
-    spec: TableSpec, source: Source, recipe: RecipeSource, others: Mapping[int, Source], known: bool = True
+    spec: TableSpec, source: Source, recipe: RecipeSource, others: Mapping[int, tuple[Source, ...]], known: bool = True
 ) -> TablePlan:
     """Plan as `plan_table`, but go on after wrong steps, and keep their errors in `recipe.mistakes`.
 
@@ -155,7 +160,7 @@ def plan_partly(
     for index, placed in enumerate(spec.steps):
         step = placed.step
         try:
-            step = _knowing(placed, others.get(index), recipe)
+            step = _knowing(placed, others.get(index, ()), recipe)
             if index >= unknown and (missing := _not_given(step, live)):
                 _require(placed, live, recipe, but=missing)
                 continue
@@ -176,10 +181,10 @@ def plan_partly(
     return TablePlan(spec.name, source, tuple(plans), tuple(reasons), others, unknown >= len(spec.steps))
 
 
-def _knowing(placed: StepSpec, other: Source | None, recipe: RecipeSource) -> Step:
+def _knowing(placed: StepSpec, others: tuple[Source, ...], recipe: RecipeSource) -> Step:
     """Return a step, with the types of the rows that it joins."""
     try:
-        return placed.step.knowing(other) if isinstance(placed.step, JoiningStep) and other else placed.step
+        return placed.step.knowing_all(others) if isinstance(placed.step, JoiningStep) and others else placed.step
     except PoolwrightError as error:
         raise recipe.error(placed.key, str(error)) from None
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from poolwright.core.columns import IMAGE
 from poolwright.core.errors import PoolwrightError, RecipeError, did_you_mean
 from poolwright.core.files import digest_file, remove, remove_partials
-from poolwright.core.roles import AnnotationStep, SourceStep
+from poolwright.core.roles import AnnotationStep
 from poolwright.core.runtime.event_log import EventLog
 from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.core.table import RECORD, Table
 from poolwright.models.encoders.load import load_encoder, peek
-from poolwright.recipe.recipe import Recipe
 from poolwright.recipe.tables import StepSpec, TableSpec
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.local import LocalEngine, wait_for_interrupted_units
@@ -27,17 +25,17 @@ from poolwright.run.growth import REFITTING, accept_refit, extending_folder, fin
 from poolwright.run.identity import IDENTITY, known_models, refusal
 from poolwright.run.lock import run_lock
 from poolwright.run.memory import check_same_recipe, in_words, recall, remember
-from poolwright.run.plan import TablePlan, plan_partly, plan_table
+from poolwright.run.plan import TablePlan, plan_table
+from poolwright.run.planning import Planning
 from poolwright.run.sources.grown import GrownSource, in_order_of
 from poolwright.run.sources.inputs import CACHE, Inputs, first_files, inputs_of
-from poolwright.run.sources.joined import JoinedRows
-from poolwright.run.sources.source import Source, planned_source, pool_source, table_source
-from poolwright.run.sources.union import UnionSource, union_source
+from poolwright.run.sources.source import Source, pool_source, table_source
+from poolwright.run.sources.union import UnionSource
 from poolwright.run.table_run import TableRun, note_pace, numbered_by_verb, start_over, worklist_of
 
 
 @dataclass
-class Run:
+class Run(Planning):
     """A recipe in its run folder.
 
     Attributes:
@@ -46,17 +44,17 @@ class Run:
         engine: the engine that runs units.
         listener: receives progress.
         batch_rows: rows per batch; changes no result.
+        keep_stages: whether tables keep the columns of costly steps for rows that are dropped later.
         started_over: tables that `run` made anew: those asked for, and those that come from them.
         extended: tables that grew by new parts of their source, if `run` was asked to extend them.
         refitted: tables that are seen as `refit` made them, next to the finished ones.
         old_parts_only: whether sources are seen without parts that came after tables were finished.
     """
 
-    recipe: Recipe
-    folder: Path
     engine: Engine = field(default_factory=LocalEngine)
     listener: Listener = field(default_factory=Silent)
     batch_rows: int = BATCH_ROWS
+    keep_stages: bool = False
     started_over: set[str] = field(default_factory=set, init=False)
     extended: set[str] = field(default_factory=set, init=False)
     refitted: set[str] = field(default_factory=set, init=False)
@@ -64,11 +62,6 @@ class Run:
     _extends: bool = field(default=False, init=False, repr=False)
     _ready: dict[str, TableRun] = field(default_factory=dict, init=False, repr=False)
     _whole: set[str] = field(default_factory=set, init=False, repr=False)
-    _listed: dict[str, Source] = field(default_factory=dict, init=False, repr=False)
-
-    @cached_property
-    def _joined(self) -> JoinedRows:
-        return JoinedRows(self.recipe, self._pool)
 
     def run(
         self, tables: Sequence[str] | None = None, fresh: Sequence[str] = (), extend: bool = False
@@ -236,10 +229,6 @@ class Run:
         """Return the folder of a table."""
         return self.folder / (REFITTING if name in self.refitted else "tables") / name
 
-    def prepared_folder(self, name: str, step: SourceStep) -> Path:
-        """Return the folder for what a table's first step prepares before its rows are read."""
-        return self.folder / step.folder_name / name
-
     def table(self, name: str) -> Table:
         """Open a finished table of this run.
 
@@ -275,18 +264,6 @@ class Run:
     def _source_of(self, name: str) -> Source:
         return self.pools[name] if name in self.recipe.pools else table_source(self.table(name))
 
-    def _united(self, spec: TableSpec, sources: Mapping[str, Source]) -> Source:
-        try:
-            return union_source(spec.source, sources)
-        except RecipeError as error:
-            raise self.recipe.source.error(("tables", spec.name, "from"), str(error)) from None
-
-    @cached_property
-    def pools(self) -> Mapping[str, Source]:
-        """The pools that tables read from; each is listed once per run."""
-        used = {name for table in self.recipe.tables.values() for name in table.reads} & set(self.recipe.pools)
-        return {name: self._pool(name) for name in sorted(used)}
-
     def plan(self, name: str) -> TablePlan:
         """Make the plan of a table whose source, and the tables that it learns from, are finished."""
         spec = self.recipe.tables[name]
@@ -294,66 +271,6 @@ class Run:
 
     def _finished(self, name: str) -> Source:
         return table_source(self.table(name))
-
-    def plans(self) -> dict[str, TablePlan]:
-        """Make the plans of all tables, checked from pool to last table, before anything runs.
-
-        Raises:
-            RecipeError: a step cannot work on the columns it will find; `Mistakes` if several cannot.
-        """
-        plans = self.plans_partly()
-        self.recipe.source.raise_mistakes()
-        return plans
-
-    def plans_partly(self) -> dict[str, TablePlan]:
-        """Make the plans of the tables that can be planned, and keep errors in `recipe.source.mistakes`."""
-        plans: dict[str, TablePlan] = {}
-        for name in self.recipe.order:
-            with self.recipe.source.collecting():
-                spec = self.recipe.tables[name]
-                source = self._planned_source(spec, plans)
-                if source is not None and all(other in plans for other in spec.joined_tables(self.recipe.pools)):
-                    others = self._joined.of(spec, lambda other: planned_source(other, plans[other].schema, None))
-                    known = all(plans[other].known for other in spec.reads if other in plans)
-                    plans[name] = plan_partly(spec, source, self.recipe.source, others, known)
-                    self._check_tables(spec, plans)
-        return plans
-
-    def _planned_source(self, spec: TableSpec, plans: Mapping[str, TablePlan]) -> Source | None:
-        """Return what a table will be read from; None if a mistake is in the way, which is known by then."""
-        if any(name not in self.recipe.pools and name not in plans for name in spec.sources):
-            return None
-        if spec.source_step:
-            root, (name,) = str(self.prepared_folder(spec.name, spec.source_step)), spec.sources
-            return planned_source(name, spec.source_step.rows_schema(plans[name].schema), root)
-        found = {
-            name: self._pool(name)
-            if name in self.recipe.pools
-            else planned_source(name, plans[name].schema, plans[name].source.image_root)
-            for name in spec.sources
-        }
-        return found[spec.sources[0]] if spec.source.is_plain else self._united(spec, found)
-
-    def _check_tables(self, spec: TableSpec, plans: Mapping[str, TablePlan]) -> None:
-        """Check the tables that steps learn from."""
-        for planned in plans[spec.name].steps:
-            placed = spec.steps[planned.index]
-            try:
-                if not placed.learned and all(name in plans and plans[name].known for name in placed.step.tables()):
-                    schemas = {name: plans[name].schema for name in placed.step.tables()}
-                    placed.step.check_tables(schemas)
-                    placed.step.check_against(planned.before, schemas)
-            except PoolwrightError as error:
-                raise self.recipe.source.error(placed.key, str(error)) from None
-
-    def _pool(self, name: str) -> Source:
-        if name not in self._listed:
-            try:
-                pool = self.recipe.pools[name].keep_in(self.folder / "pools" / name)
-                self._listed[name] = pool_source(name, pool)
-            except RecipeError as error:
-                raise self.recipe.source.error(("pools", name), str(error)) from None
-        return self._listed[name]
 
     def _run_table(self, name: str) -> Table:
         spec, folder = self.recipe.tables[name], self.table_folder(name)
@@ -414,8 +331,7 @@ class Run:
         reads_images = any(IMAGE in placed.reads for placed in plan.steps)
         inputs = inputs_of(source, self.table, looked, self._map, self.recipe.folder, reads_images)
         joined = [
-            inputs_of(other, self.table, looked, self._map, self.recipe.folder, images=False)
-            for other in plan.others.values()
+            inputs_of(other, self.table, looked, self._map, self.recipe.folder, images=False) for other in plan.joined
         ]
         fitted = [placed.step for placed in spec.steps if not placed.learned]
         step_files = looked.look(sorted({file for step in fitted for file in step.files()}), self._map)
@@ -431,7 +347,11 @@ class Run:
             parameters=[placed.parameters for placed in spec.steps],
             inputs=inputs,
             joined=[file for parts in joined for files in parts for file in files],
-            joined_identity={str(at): self._source_identity(other, spec) for at, other in plan.others.items()},
+            joined_identity={
+                f"{at}.{number}" if number else str(at): self._source_identity(other, spec)
+                for at, others in plan.others.items()
+                for number, other in enumerate(others)
+            },
             weights=weights,
             step_files={file: seen.digest for file, seen in step_files.items()},
             recipe_folder=self.recipe.folder,
@@ -440,6 +360,7 @@ class Run:
             hide=self.recipe.source.hide,
             environment=self.recipe.source.marks(),
             batch_rows=self.batch_rows,
+            keep_stages=self.keep_stages,
             full_ledger=spec.full_ledger,
             open_table=self.table,
             earlier=self.table(name).record.generations[:-1] if finished else (),

@@ -36,7 +36,7 @@ from poolwright.run.identity import IDENTITY, claim, differences, identity_diges
 from poolwright.run.phase import Phase
 from poolwright.run.plan import StepPlan, TablePlan
 from poolwright.run.record import check_bad, check_counts, make_record, timings_text
-from poolwright.run.sources.earlier import EarlierRows, earlier_rows
+from poolwright.run.sources.earlier import EarlierRows, earlier_rows, keep_stages
 from poolwright.run.sources.grown import GrownSource
 from poolwright.run.sources.inputs import Inputs
 from poolwright.run.sources.source import Source, units_of
@@ -76,6 +76,7 @@ class TableRun:
         earlier: the generations before the last one, if the table was extended.
         growth: the finished table that is extended, in `folder`; no step is fitted then.
         reused: rows of an earlier table, whose costly columns are not computed again.
+        keep_stages: whether the columns of costly steps are kept for rows that are dropped later.
     """
 
     plan: TablePlan
@@ -104,6 +105,7 @@ class TableRun:
     earlier: tuple[Generation, ...] = ()
     growth: Growth | None = None
     reused: EarlierRows | None = None
+    keep_stages: bool = False
 
     def run(self) -> Table:
         """Make the table, or the part of it that is still missing.
@@ -115,7 +117,7 @@ class TableRun:
         """
         claim(self.folder, self._identity())
         if (self.folder / RECORD).exists():
-            remove(self.folder / "work")  # left by a kill between writing the record and removing it
+            self._clear()  # after a kill between writing the record and this
             table = Table(self.folder)
             self._note_unread_answers(table)
             self.listener.table_done(table.record, fresh=False)
@@ -167,7 +169,7 @@ class TableRun:
             return None
         old.check_files()
         if isinstance(source, GrownSource) and not set(parents) & set(old.record.parents):
-            work = replace(work, reused=earlier_rows(old, source, self.reads_images))
+            work = replace(work, reused=earlier_rows(old, self.plan, source, self.reads_images))
         if differences(folder, work._identity(), set()):
             start_over(folder)
         return work
@@ -197,9 +199,15 @@ class TableRun:
         timings = timings_text(record.rows_in, results, self._fits(), seconds, started, self.engine)
         write_text(self.folder / TIMINGS, timings)
         write_text(self.folder / RECORD, record.model_dump_json(indent=1) + "\n")
-        remove(self.folder / "work")
+        self._clear()
         self.listener.table_done(record, fresh=True)
         return Table(self.folder)
+
+    def _clear(self) -> None:
+        """Remove what a finished table no longer needs."""
+        if self.keep_stages:
+            keep_stages(self.folder)
+        remove(self.folder / "work")
 
     def _check_inputs(self) -> None:
         """Check that the record names what was read: that no input was replaced since its digest was taken."""

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from poolwright import api
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.frame import OtherRows
-from poolwright.core.roles import JoiningStep
+from poolwright.core.roles import JoiningStep, OtherSource
 from poolwright.core.rows import vector_array
 from poolwright.core.step import Step
 from poolwright.core.table import Table
@@ -69,9 +69,12 @@ def annotated_rows() -> pa.Table:
     return pa.concat_tables([some, rows.filter(known)]).rename_columns({"similarity": "score"})
 
 
-def other_rows(step: JoiningStep) -> OtherRows:
-    """Return the rows that a step joins: those of a table, or of a pool of its own."""
-    other = step.other()
+def other_rows(step: JoiningStep) -> list[OtherRows]:
+    """Return the rows that a step joins: those of tables, or of pools of its own."""
+    return [_opened(other) for other in step.others()]
+
+
+def _opened(other: OtherSource) -> OtherRows:
     if isinstance(other, str):
         return table_source(finished_table(other))
     parameters = {name: value for name, value in other.items() if name != "read"}
@@ -80,7 +83,7 @@ def other_rows(step: JoiningStep) -> OtherRows:
 
 def knowing(step: Step) -> Step:
     """Return a step with the types of the rows that it joins, if it does."""
-    return step.knowing(other_rows(step)) if isinstance(step, JoiningStep) else step
+    return step.knowing_all(other_rows(step)) if isinstance(step, JoiningStep) else step
 
 
 @cache

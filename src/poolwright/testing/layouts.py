@@ -108,7 +108,7 @@ class LayoutSuite:
         """Rows have the values of the table, in all columns of the same name."""
         table, folder = self._released(tmp_path)
         release = ReleaseRecord.load(folder)
-        rows = pa.concat_tables(read_rows(folder, release), promote_options="permissive")
+        rows = pa.concat_tables((rows for _, rows in read_rows(folder, release)), promote_options="permissive")
         shared = [name for name in rows.column_names if name in table.schema.names and name != IMAGE]
         _hold(bool(shared), "no column of the release has the name of one of the table")
         wanted = Counter(_lines(table.read(shared), shared))

@@ -17,6 +17,10 @@ WIDTH = 16
 VECTORS = vector_type(WIDTH)
 CODINGS = ("plain", "dictionary", "large")
 TEXTS = ["", "a", "A", "\0", "a\0b", "ä", "ä", "𝔘𝔫𝔦", "🙂🙂", " ", "\n", "null", "a,b", '["a"]', "x" * 300]
+SIZES = (0, 1, 2, 7, 60, 400)
+"""Rows of the tables."""
+WORDS = ["\u0301x", "0", "ǅ", "\U0010ffff", "\ud7ff", "-"]
+"""Strings that properties add to tables, besides those that are generated."""
 LICENSES = ["CC-BY-2.0", "cc by-sa 4.0", "CC0", "All Rights Reserved", "what?", ""]
 HUGE = [0, 1, -1, 2**53 + 1, 2**63 - 1, -(2**63), 7, 7, 7]
 FLOATS = [0.0, -0.0, 1.5, -1.5, float("nan"), float("inf"), float("-inf"), 5e-324, 1e308, 0.25, 0.25]
@@ -189,7 +193,7 @@ def tables(
         images: as for `make`.
         more: as for `make`.
     """
-    sizes = [size for size in (0, 1, 2, 7, 60, 400) if size <= most]
+    sizes = [size for size in SIZES if size <= most]
     words = st.lists(st.text(max_size=4), max_size=5, unique=True)
 
     def recipe(seed: int, rows: int, words: list[str]) -> Callable[[str], pa.Table]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
 from poolwright.core.columns import vector_field, vector_model
-from poolwright.core.errors import StepError
+from poolwright.core.errors import PoolwrightError, StepError
 from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows, vector_array
 from poolwright.core.state import State
@@ -200,8 +202,13 @@ def test_no_rows() -> None:
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"k": 0}, "from 1 to 1,000"),
-        ({"k": 1_001}, "from 1 to 1,000"),
+        ({"k": 0}, "from 1 to 1,000,000"),
+        ({"k": 1_000_001}, "from 1 to 1,000,000"),
+        ({"k": {"choose": [2, 1_001]}}, "up to 1,000"),
+        ({"k": 2_000, "restarts": 3}, "'restarts' has no effect with more than 1,000 clusters"),
+        ({"levels": [10, 20]}, "the finest first"),
+        ({"levels": [20, 10], "group": "label"}, "'group' has no effect with levels"),
+        ({"centroids": "a.npy"}, "'group' has no effect with the centroids of a file"),
         ({"k": True}, "k is a number of clusters"),
         ({"k": "six"}, "not 'six'"),
         ({"k": {"choose": [3]}}, r"not \[3\]"),
@@ -225,3 +232,68 @@ def test_wrong_columns() -> None:
         Cluster(of="truth").gives(schema)
     with pytest.raises(StepError, match="cannot group by 'clip'"):
         Cluster(of="clip", group=("clip",)).gives(schema)
+
+
+def test_levels_are_clusters_of_centroids() -> None:
+    """By the plain definition: the nearest centroid of every row, then the clusters of these centroids."""
+    table = pool(sizes={"all": 900}, dtype=np.float32)
+    step = Cluster.model_validate({"of": "clip", "levels": [60, 12, 3]})
+    state = step.fit(MemoryFrame(table, [300]), Context(KEY))
+    again = step.fit(MemoryFrame(table.take(pa.array(np.random.default_rng(1).permutation(900))), [50]), Context(KEY))
+    assert state.mapped["centroids"].equals(again.mapped["centroids"])
+    outcome = step.apply(Rows(table), state)
+    assert list(outcome.columns) == ["cluster_3", "cluster_2", "cluster_1", "cluster_distance"]
+    said = {name: values.to_numpy() for name, values in outcome.columns.items()}
+    centroids = Rows(state.mapped["centroids"]).vectors("centroid").astype(np.float64)
+    distances = np.linalg.norm(Rows(table).vectors("clip").astype(np.float64)[:, None] - centroids, axis=2)
+    np.testing.assert_array_equal(said["cluster_1"], distances.argmin(axis=1))
+    np.testing.assert_allclose(said["cluster_distance"], distances.min(axis=1), rtol=1e-6)
+    parents = state.mapped["centroids"].select(["cluster_2", "cluster_3"]).to_pandas()
+    assert parents.groupby("cluster_2")["cluster_3"].nunique().max() == 1
+    np.testing.assert_array_equal(said["cluster_2"], parents["cluster_2"].to_numpy()[said["cluster_1"]])
+    # The four kinds are far apart, so that no cluster of any level has rows of two.
+    truth = table.column("truth").to_numpy()
+    assert all(len(np.unique(truth[said["cluster_1"] == number])) <= 1 for number in range(60))
+    assert step.learned(state).startswith("60 clusters in all rows; these in 12; these in 3; squared distance")
+    row = {name: values[0].as_py() for name, values in outcome.columns.items()}
+    assert f"cluster_3 {said['cluster_3'][0]}, cluster_2 {said['cluster_2'][0]};" in step.explain(row, state)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_rows_are_assigned_to_the_centroids_of_a_file(metric: str, tmp_path: Path) -> None:
+    table = pool(dtype=np.float32)
+    vectors = Rows(table).vectors("clip")[:7] * 2
+    np.save(tmp_path / "seven.npy", vectors)
+    column = pa.field("centroid", pa.list_(pa.float32(), D))
+    pq.write_table(pa.table([vector_array(vectors)], schema=pa.schema([column])), tmp_path / "seven.parquet")
+    found = []
+    for name in ("seven.npy", "seven.parquet"):
+        step = Cluster.model_validate({"of": "clip", "centroids": str(tmp_path / name), "metric": metric})
+        assert step.files() == (str(tmp_path / name),)
+        step.check_files(table.schema)
+        state = step.fit(MemoryFrame(table), Context(KEY))
+        found.append(step.apply(Rows(table), state).columns["cluster"])
+        assert step.learned(state) == f"7 centroids of {name}; nothing was learned from the rows"
+    rows = Rows(table).vectors("clip").astype(np.float64)
+    wanted = np.linalg.norm(rows[:, None] - vectors, axis=2).argmin(axis=1)
+    if metric == "cosine":
+        wanted = (rows @ (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).T).argmax(axis=1)
+    np.testing.assert_array_equal(found[0], wanted)
+    assert found[0] == found[1]
+
+
+def test_centroids_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    schema = pool().schema
+    np.save(tmp_path / "wide.npy", np.ones((3, D + 1)))
+    np.save(tmp_path / "nan.npy", np.full((3, D), np.nan))
+    np.save(tmp_path / "flat.npy", np.ones(D))
+    wrong = {
+        "wide.npy": f"width {D + 1}",
+        "nan.npy": "centroid 0 is not finite",
+        "flat.npy": "shape",
+        "no.npy": "No such",
+    }
+    for name, words in wrong.items():
+        step = Cluster.model_validate({"of": "clip", "centroids": str(tmp_path / name)})
+        with pytest.raises(PoolwrightError, match=words):
+            step.check_files(schema)

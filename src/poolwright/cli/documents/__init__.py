@@ -40,6 +40,7 @@ def documents() -> dict[str, Any]:
         "ledger": inspecting.LedgerDocument,
         "search": inspecting.SearchDocument,
         "diff": inspecting.DiffDocument,
+        "leaks": inspecting.LeaksDocument,
         "report": running.FilesDocument,
         "studio": inspecting.StudioDocument,
         "verify": inspecting.VerifyDocument,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from poolwright.api.types import Estimates, MoreVerdicts
+from poolwright.api import Estimates, MoreVerdicts
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from poolwright.api.types import BuiltEncoder, Converted, Fetched, Recovery
+from poolwright.api import BuiltEncoder, Converted, Fetched, Recovery
 
 if TYPE_CHECKING:
     from poolwright.api import TrainedEncoder

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from poolwright.api.types import Changes, Check, DroppedCount, DroppedRows, LedgerSummary
+from poolwright.api import Changes, Check, DroppedCount, DroppedRows, LeakReport, LedgerSummary
 from poolwright.cli.documents.running import RowStory
 from poolwright.core.errors import RecipeError
+from poolwright.core.results.leaks import Leak, LeakSet
 from poolwright.studio.serve import Link
 
 if TYPE_CHECKING:
@@ -168,6 +169,32 @@ class DiffDocument:
     def of(cls, changes: Changes, files: Iterable[Path] = ()) -> Self:
         """Make it from changes."""
         return cls(changes, tuple(files))
+
+
+@dataclass(frozen=True)
+class LeaksDocument:
+    """What datasets have in common.
+
+    Attributes:
+        sets: the datasets, in the order in which they were given.
+        compared: what was compared: 'sha256', 'phash' and a column of vectors.
+        left_out: what was not compared, and why.
+        above: least cosine of near vectors; null if no vectors were compared.
+        found: the counts, one for each kind of comparison.
+        files: the files that were written.
+    """
+
+    sets: tuple[LeakSet, ...]
+    compared: tuple[str, ...]
+    left_out: dict[str, str]
+    above: float | None
+    found: tuple[Leak, ...]
+    files: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, report: LeakReport, files: Iterable[Path] = ()) -> Self:
+        """Make it from a comparison."""
+        return cls(report.sets, report.compared, report.left_out, report.above, report.found, tuple(files))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from poolwright.api.types import Pulled, Pushed
+from poolwright.api import Pulled, Pushed
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from poolwright.api import Changes, ClusterPlan, Measured, Prediction, StepStory, Written
 from poolwright.api.results import TableOutlook
-from poolwright.api.types import Changes, ClusterPlan, Measured, Prediction, StepStory, Written
 from poolwright.core.table import TableRecord
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class ShowDocument:
 
 @dataclass(frozen=True)
 class RunDocument:
-    """A run.
+    """A run. The exit status is 3 if there are differences that were not accepted.
 
     Attributes:
         folder: the run folder.
@@ -260,18 +260,20 @@ class DemoDocument:
         truth: how right the dataset is.
         release: folder of the release.
         report: the page to open.
+        leaks: the page with the copies that a split at random puts on both sides.
     """
 
     run: RunDocument
     truth: tuple[Truth, ...]
     release: Path
     report: Path
+    leaks: Path
 
     @classmethod
     def of(cls, outcome: DemoOutcome) -> Self:
         """Make it from the outcome of the demo."""
         truth = tuple(Truth(*figure) for figure in outcome.figures)
-        return cls(RunDocument.of(outcome.result), truth, outcome.release, outcome.report)
+        return cls(RunDocument.of(outcome.result), truth, outcome.release, outcome.report, outcome.leaks)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Prints the differences between two versions of a dataset."""
+"""Prints the differences between two versions of a dataset, and what datasets have in common."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from poolwright.cli.rendering.console import console, grid
 from poolwright.core.results.changes import Because, Changes, GroupChange, ValueChange
+from poolwright.core.results.leaks import LeakReport
 
 _MOST = 20
 
@@ -83,3 +84,30 @@ def _print_groups(out: Console, name: str, groups: Sequence[GroupChange]) -> Non
 def _print_more(out: Console, count: int) -> None:
     if count > _MOST:
         out.print(Text(f"and {count - _MOST:,} more"))
+
+
+def print_leaks(report: LeakReport, files: Sequence[Path] = ()) -> None:
+    """The sets, what each pair of them has in common, with a pair of rows, and files written."""
+    out = console()
+    table = grid("set", "rows", "unreadable", numbers=("rows", "unreadable"))
+    for one in report.sets:
+        table.add_row(Text(one.name), f"{one.rows:,}", f"{one.unreadable:,}" if one.unreadable else "")
+    out.print(table)
+    numbers = ("rows of one", "rows of other")
+    table = grid("one", numbers[0], "other", numbers[1], "by", "such as", numbers=numbers)
+    for leak in report.found:
+        for pair in leak.pairs:
+            example = " = ".join(pair.examples[0]) if pair.examples else ""
+            rows = f"{pair.rows_one:,}", f"{pair.rows_other:,}"
+            table.add_row(Text(pair.one), rows[0], Text(pair.other), rows[1], Text(leak.kind), Text(example))
+    if table.row_count:
+        out.print(table)
+    for leak in report.found:
+        if not leak.pairs:
+            out.print(Text(f"no row of a set is in another by {leak.kind}"))
+        elif leak.drawn:
+            out.print(Text(f"{leak.kind}: counted on a random sample of rows"))
+    for how, why in report.left_out.items():
+        out.print(Text(f"not compared: {how} ({why})"))
+    for path in files:
+        print(f"wrote {path}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from typing import BinaryIO, TextIO, cast
+from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
-from rich import box
-from rich.console import Console
-from rich.table import Table as Grid
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table as Grid
 
 
 class _PlainLines:
@@ -28,6 +28,8 @@ _NO_EDGE = 10_000
 
 def console() -> Console:
     """Standard output. A pipe gets lines as long as they are, as plain text: nothing is cut that no one sees."""
+    from rich.console import Console
+
     if sys.stdout.isatty():
         return Console()
     return Console(file=cast(TextIO, _PlainLines()), width=_NO_EDGE, color_system=None, force_terminal=False)
@@ -54,6 +56,9 @@ def standard_output() -> BinaryIO:
 
 def grid(*columns: str, numbers: Sequence[str] = ()) -> Grid:
     """A table of these columns; those of `numbers` are aligned to the right."""
+    from rich import box
+    from rich.table import Table as Grid
+
     table = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")

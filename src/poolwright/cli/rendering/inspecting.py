@@ -124,10 +124,13 @@ def print_checks(checks: Sequence[Check]) -> None:
     """One line per check of a release: its outcome, its name, and what was found."""
     out = console()
     for item in checks:
-        out.print(Text(f"{_CHECK_WORDS[item.ok]:8}{item.name}: {item.words}"))
+        state = "warning" if item.warning else _CHECK_WORDS[item.ok]
+        out.print(Text(f"{state:8}{item.name}: {item.words}"))
 
 
 def print_verification(verification: Verification) -> None:
     """Every check of a release, and the outcome last."""
     print_checks(verification.checks)
-    console().print(Text("the release verifies" if verification.ok else "the release does not verify", style="bold"))
+    warnings = [check.name for check in verification.checks if check.warning]
+    words = f"the release verifies{', with a warning: ' if warnings else ''}{', '.join(warnings)}"
+    console().print(Text(words if verification.ok else "the release does not verify", style="bold"))

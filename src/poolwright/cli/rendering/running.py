@@ -1,8 +1,8 @@
-"""Prints the results of running recipes: checks, plans, funnels, results."""
+"""Prints the results of running recipes: plans, funnels, results."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from poolwright.core.results.measured import Matrix, Measured
 from poolwright.core.table import Table, TableRecord
 
 if TYPE_CHECKING:
-    from poolwright.api import Applied, ClusterPlan, Prediction, RunResult, Shipped, TableOutlook, TablePlan
+    from poolwright.api import Applied, ClusterPlan, Prediction, RunResult, Shipped, TableOutlook
     from poolwright.demo.demo import DemoOutcome
 
 
@@ -33,18 +33,6 @@ def print_recipes(recipes: Sequence[Shipped]) -> None:
 def print_new(written: Path) -> None:
     """A recipe that was written, and what to do with it."""
     print(f"wrote {written}; edit its paths, then: poolwright check {written}")
-
-
-def print_check(recipe: Path, plans: Mapping[str, TablePlan]) -> None:
-    """Print that a recipe is valid, and the columns of its tables."""
-    out = console()
-    for name, plan in plans.items():
-        out.print(Text(f"{name}  from {plan.source.name}", style="bold"))
-        out.print(Text(f"  steps    {', '.join(step.step.verb for step in plan.steps) or 'none'}"))
-        out.print(Text(f"  columns  {', '.join(plan.schema.names)}"))
-        for remark in plan.remarks():
-            out.print(Text(f"  note     {remark}"))
-    out.print(Text(f"{recipe}: nothing wrong; run it with: poolwright run {recipe}"))
 
 
 def print_plan(outlooks: Sequence[TableOutlook]) -> None:
@@ -193,5 +181,6 @@ def print_demo(outcome: DemoOutcome) -> None:
         table.add_row(name, value, meaning)
     out.print(table)
     out.print(Text(f"release  {outcome.release}"))
+    out.print(Text(f"what a split at random leaks: {outcome.leaks}"))
     out.print(Text(f"look around, search and verify: poolwright studio {outcome.result.folder}"))
     out.print(Text(f"open {outcome.report}"))

@@ -46,6 +46,12 @@ def unfinished(format: str, data: bytes) -> bool:
     return format == "JPEG2000" and _END not in data
 
 
+def jpeg_headers(data: bytes) -> bytes:
+    """Return what precedes the first scan of a JPEG, where its metadata are; the whole file if that is not found."""
+    at = _scan(data)
+    return data[:at] if data[at : at + 2] == b"\xff\xda" else data
+
+
 def _scan(data: bytes) -> int:
     """Return the offset of the first scan of a JPEG, past the thumbnails that its headers may hold."""
     at = 2

@@ -22,7 +22,7 @@ import numpy as np
 from poolwright.core.columns import IMAGE_ERROR
 from poolwright.core.files import ImageRoot, is_below
 from poolwright.core.images.formats import HAS_HEIF, IMAGE_FORMATS
-from poolwright.core.images.headers import claimed_size, cut_short, unfinished
+from poolwright.core.images.headers import claimed_size, cut_short, jpeg_headers, unfinished
 from poolwright.core.images.pixels import to_rgb, upright
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.remote import reaching, status_of
@@ -258,8 +258,10 @@ def probe(data: bytes | None, limits: Limits = Limits()) -> Probe | str:
 
 def is_turned(data: bytes) -> bool:
     """Whether the EXIF of an image file says to turn or flip its pixels before they are shown."""
-    if data.startswith(_JPEG) and b"Exif" not in data and b"Orientation" not in data:
-        return False  # neither EXIF nor XMP, which Pillow would parse all headers to find out
+    if data.startswith(_JPEG):
+        headers = jpeg_headers(data)
+        if b"Exif" not in headers and b"Orientation" not in headers:
+            return False  # neither EXIF nor XMP, which Pillow would parse all headers to find out
     try:
         return _orientation(_open(data, Limits(max_bytes=len(data)))[0]) != 1
     except _Refused:

@@ -11,7 +11,7 @@ _LEAST_SPAN = 0.25
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Matrix(_Record):

@@ -114,11 +114,18 @@ def subclass_problem(base: type[Any], attribute: str) -> Callable[[str, Any], st
 def forget_packages() -> None:
     """Look for entry points again, such as after a package was installed in a running process."""
     _points.cache_clear()
+    _every_point.cache_clear()
 
 
 @cache
 def _points(group: str) -> tuple[EntryPoint, ...]:
-    return tuple(entry_points(group=group))
+    return tuple(_every_point().select(group=group))
+
+
+@cache
+def _every_point() -> Any:  # of a type that depends on the version of Python
+    """Return the entry points of all installed packages, whose files are read once."""
+    return entry_points()
 
 
 def _package(point: EntryPoint) -> Package:

@@ -109,7 +109,7 @@ def replay_of(plan: TablePlan, table: Table, with_vectors: bool) -> Replay:
     given: set[str] = set()
     steps = []
     for step in plan.steps:
-        if step.step.kind == "choose" or not step.gives:
+        if (step.step.kind == "choose" and step.step.labelled_by) or not step.gives:
             continue
         encodes = any(is_vector(field.type) for field in step.gives.values())
         if set(step.reads) <= available and not encodes:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from poolwright.kernels.clusters.centroid_index import CentroidIndex
 from poolwright.kernels.clusters.lloyd import Metric
 from poolwright.kernels.similarity.cosine import Float32, Float64, Integers, float32_error
 from poolwright.kernels.similarity.unit_length import has_direction
 
 _FLOATS_AT_ONCE = 1 << 18
 _PAIRS_AT_ONCE = 128
+_ROWS_AT_ONCE = 8_192
+_FEW = 1_000
+"""Up to this many centroids in a group, products with all of them cost less than avoiding some."""
+
+_USUAL = 2.0**20
+"""Squared lengths within this factor of 1 are those of vectors that the index can be trusted with."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,20 @@ class Centroids:
     first: Integers
     counts: Integers
     metric: Metric
+    _indexes: dict[int, CentroidIndex | None] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def of(self, group: int) -> Float32:
+        """The centroids of a group."""
+        return self.vectors[self.first[group] : self.first[group] + self.counts[group]]
+
+    def index(self, group: int) -> CentroidIndex | None:
+        """The index of a group of many centroids, built when it is first needed; None if their lengths are extreme."""
+        if group not in self._indexes:
+            vectors = self.of(group)
+            squares = np.vecdot(vectors, vectors)
+            usual = np.isfinite(squares).all() and squares.max() <= _USUAL and squares.mean() >= 1 / _USUAL
+            self._indexes[group] = CentroidIndex(vectors, self.metric) if usual else None
+        return self._indexes[group]
 
 
 def nearest_centroids(
@@ -54,6 +75,8 @@ def nearest_centroids(
     most = int(centroids.counts.max(initial=0))
     if not most:
         return found, distances
+    if most > _FEW:
+        return _by_group(rows, groups, centroids)
     # Of one group, all rows are multiplied with the same centroids; else each row's are gathered.
     size = max(1, _FLOATS_AT_ONCE // (rows.shape[1] * (1 if len(centroids.first) == 1 else most)))
     for start in range(0, len(rows), size):
@@ -68,6 +91,43 @@ def nearest_centroids(
     return found, distances
 
 
+def _by_group(rows: npt.NDArray[np.floating], groups: Integers, centroids: Centroids) -> tuple[Integers, Float32]:
+    """`nearest_centroids` one group after the other, by an index where one has many centroids."""
+    found = np.full(len(rows), -1, np.int64)
+    distances = np.full(len(rows), np.nan, np.float32)
+    for group in np.unique(groups[groups >= 0]):
+        mine = np.flatnonzero(groups == group)
+        alone = Centroids(centroids.of(group), np.zeros(1, np.int64), centroids.counts[[group]], centroids.metric)
+        if len(alone.vectors) <= _FEW:
+            found[mine], distances[mine] = nearest_centroids(rows[mine], np.zeros_like(mine), alone)
+            continue
+        for start in range(0, len(mine), _ROWS_AT_ONCE):
+            picked = mine[start : start + _ROWS_AT_ONCE]
+            block = rows[picked].astype(np.float32)
+            usable = has_direction(block)
+            with np.errstate(over="ignore", invalid="ignore"):
+                squares = np.vecdot(block, block)
+            usual = usable & (squares <= _USUAL) & (squares >= 1 / _USUAL)
+            index = centroids.index(group) if usual.any() else None
+            if index is None:
+                usual[:] = False
+            for kind, there in ((index, usual), (None, usable & ~usual)):
+                if there.any():
+                    at = picked[there]
+                    found[at], distances[at] = _nearest_of_many(block[there], alone, kind)
+    return found, distances
+
+
+def _nearest_of_many(rows: Float32, centroids: Centroids, index: CentroidIndex | None) -> tuple[Integers, Float32]:
+    """`_nearest` for one group of many centroids, without an index a few rows at a time."""
+    if index is not None:
+        return _decided(rows, *index.candidates(rows), centroids)
+    size = max(1, _FLOATS_AT_ONCE // len(centroids.vectors))
+    tiles = [rows[start : start + size] for start in range(0, len(rows), size)]
+    parts = [_nearest(tile, np.zeros(len(tile), np.int64), centroids, len(centroids.vectors)) for tile in tiles]
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
 def _nearest(rows: Float32, groups: Integers, centroids: Centroids, most: int) -> tuple[Integers, Float32]:
     """Score all centroids of each usable row's group, and compare those within the error of the best exactly."""
     first, counts = centroids.first[groups], centroids.counts[groups]
@@ -78,7 +138,14 @@ def _nearest(rows: Float32, groups: Integers, centroids: Centroids, most: int) -
         best = np.fmin.reduce(scores, axis=1)
         close = ~(scores > (best + slack)[:, None]) & (np.arange(most) < counts[:, None])
     i, k = np.nonzero(close)
-    costs = _exact(rows, centroids, i, first[i] + k)
+    return _decided(rows, i, k, centroids, first)
+
+
+def _decided(
+    rows: Float32, i: Integers, k: Integers, centroids: Centroids, first: Integers | None = None
+) -> tuple[Integers, Float32]:
+    """The nearest of the candidates k of rows i, which are in order, and its distance."""
+    costs = _exact(rows, centroids, i, k if first is None else first[i] + k)
     if len(i) > len(rows):
         order = np.lexsort((k, costs, i))
         chosen = order[np.searchsorted(i[order], np.arange(len(rows)))]

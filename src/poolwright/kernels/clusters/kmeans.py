@@ -8,7 +8,7 @@ minima. Groups of similar size are processed together, and blocks of groups in p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from poolwright.core.runtime.cores import cores
 from poolwright.kernels.clusters.centroids import Centroids, nearest_centroids
+from poolwright.kernels.clusters.group_vectors import GroupVectors
 from poolwright.kernels.clusters.hartigan import improve
 from poolwright.kernels.clusters.kmeans_plus_plus import seeds, signs
 from poolwright.kernels.clusters.lloyd import Block, Float32, Labels, LloydResult, Metric, lloyd, moments_of
@@ -127,6 +128,20 @@ def kmeans_groups(
         for groups, clusters in zip(blocks, pool.map(solve, blocks), strict=True):
             found.update(zip(groups, clusters, strict=True))
     return [found[group] for group in range(len(sizes))]
+
+
+def clustered(
+    vectors: GroupVectors, keys: npt.NDArray[np.uint64], options: KMeansOptions
+) -> Iterator[tuple[int, Clusters]]:
+    """Yield (group, its clusters) for all groups that have vectors; `keys` (k,) are those of `kmeans_groups`."""
+    counts = vectors.counts
+    here = [int(group) for group in np.flatnonzero(counts)]
+    sizes, own_keys = [int(counts[group]) for group in here], [int(keys[group]) for group in here]
+
+    def load(group: int) -> npt.NDArray[np.floating]:
+        return vectors.of(here[group])
+
+    yield from zip(here, kmeans_groups(load, sizes, vectors.width, own_keys, options), strict=True)
 
 
 def _blocks(sizes: Sequence[int], numbers: int) -> list[list[int]]:

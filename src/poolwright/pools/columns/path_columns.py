@@ -16,7 +16,6 @@ from poolwright.core.errors import RecipeError
 from poolwright.pools.columns.casting import as_given
 from poolwright.pools.columns.path_pattern import Pattern
 from poolwright.pools.readers.paths import base_name, stem
-from poolwright.pools.text.inference import Inference
 
 FILE_NAME = "file_name"
 """Column of the image file in files of metadata that Hugging Face's ImageFolder reads."""
@@ -170,6 +169,8 @@ def _hive(path: str) -> Mapping[str, str | None]:
 def _type(name: str, texts: Sequence[str | None]) -> pa.DataType:
     if name in WELL_KNOWN:
         return WELL_KNOWN[name].type
+    from poolwright.pools.text.inference import Inference
+
     seen = Inference()
     seen.see_texts(text for text in texts if text is not None)
     return seen.type() if pa.types.is_int64(seen.type()) else pa.string()

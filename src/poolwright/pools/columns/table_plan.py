@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
@@ -19,8 +19,10 @@ from poolwright.pools.columns.sidecar_vectors import VectorFiles
 from poolwright.pools.readers.columnar import ARROW, first_values
 from poolwright.pools.readers.parquet import Footer, runs
 from poolwright.pools.readers.paths import base_name, damage_of, suffix
-from poolwright.pools.text.row_cuts import RowCut, row_cuts
-from poolwright.pools.text.text_plan import TextLayout
+
+if TYPE_CHECKING:
+    from poolwright.pools.text.row_cuts import RowCut
+    from poolwright.pools.text.text_plan import TextLayout
 
 Format = Literal["parquet", "arrow", "csv", "tsv", "jsonl", "txt"]
 
@@ -232,6 +234,8 @@ def text_parts(
         text: how the files are read.
         index: folder of the cuts; None for next to each file.
     """
+    from poolwright.pools.text.row_cuts import row_cuts
+
     parts: list[Part] = []
     for at, file in enumerate(files):
         vectors = {name: found.detail(at, 0, None, None) for name, found in sidecars.items()}

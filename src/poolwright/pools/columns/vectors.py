@@ -28,7 +28,7 @@ _HALF_TO_SINGLE = np.float32(2.0**112)  # between the exponents of float16 and f
 class MadeBy(BaseModel):
     """The encoder that made a column of vectors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     model: str | None = Field(
         default=None,

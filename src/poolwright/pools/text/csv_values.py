@@ -17,7 +17,6 @@ DAMAGED = "\ufdd0"
 """Stands for bytes that are not UTF-8: a code point that Unicode reserves for use within a program."""
 
 _MARK = DAMAGED.encode()
-_NULLS = pa.array(sorted(NULLS))
 _CODE = re.compile(r"^[+-]?0\d")
 _LOOKS = (
     (pa.types.is_integer, r"^-?\d{1,20}$"),
@@ -94,7 +93,7 @@ def converted(cells: pa.ChunkedArray | pa.Array, dtype: pa.DataType, exact: bool
     trimmed = texts
     if values is None:
         trimmed = pc.utf8_trim_whitespace(texts)
-        trimmed = pc.if_else(pc.is_in(trimmed, value_set=_NULLS), None, trimmed)
+        trimmed = pc.if_else(pc.is_in(trimmed, value_set=pa.array(sorted(NULLS))), None, trimmed)
         values = _cast(trimmed, dtype)
         misfit = pc.and_(trimmed.is_valid(), values.is_null())
         wrong = misfit if wrong is None else pc.or_(wrong, misfit)

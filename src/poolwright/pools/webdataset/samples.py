@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from poolwright.core.images.formats import IMAGE_EXTENSIONS, extension_of_name
@@ -36,6 +37,7 @@ _KINDS: Mapping[Kind, tuple[str, ...]] = {
 _KIND_OF: dict[str, Kind] = {ending: kind for kind, endings in _KINDS.items() for ending in endings}
 
 
+@lru_cache(maxsize=4_096)
 def kind_of(extension: str) -> Kind:
     """Return what a file of a sample holds, by its extension in lower case. A picture has a single one, as 'jpg'."""
     if "." not in extension and extension_of_name(f"key.{extension}") in IMAGE_EXTENSIONS:

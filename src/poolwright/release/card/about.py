@@ -47,7 +47,7 @@ Words = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidat
 class About(BaseModel):
     """Statements for the dataset card that the tables do not hold: `card:` in a recipe. Nothing is required."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     title: str | None = Field(default=None, min_length=1, description="title; default the name of the table")
     description: str | None = Field(default=None, description="what the dataset is, in Markdown")

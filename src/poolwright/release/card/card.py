@@ -20,6 +20,7 @@ from poolwright.release.card.markdown import code, counted, fenced, grid, plain,
 from poolwright.release.card.presentation import Presentation
 from poolwright.release.card.sections.classifier import classifier_section
 from poolwright.release.card.sections.images import images_section
+from poolwright.release.card.sections.leaks import leaks_section
 from poolwright.release.card.sections.measured import measured_section
 from poolwright.release.card.sections.statistics import statistics_section
 from poolwright.release.data.class_names import class_notes
@@ -73,7 +74,11 @@ class DatasetCard:
             self._columns(),
         ]
         parts += [self._making(), statistics_section(self.release, self.statistics, self._figure)]
-        parts += [self._figure(SIMILARITIES), *(classifier_section(table) for table in self.family.tables)]
+        parts += [
+            leaks_section(self.release),
+            self._figure(SIMILARITIES),
+            *(classifier_section(table) for table in self.family.tables),
+        ]
         parts += [measured_section(self.measured, [self._figure(name) for name in self.matrices])]
         parts += [self._rights(), self._limits(), self._citation(), self._verifying()]
         return "\n\n".join(part for part in parts if part) + "\n"
@@ -223,6 +228,8 @@ class DatasetCard:
             yield f"{counted(lost, 'input part')} could not be read; their rows are missing."
         if self.release.images is None and self._has("url"):
             yield "Images are given by URL, not contained: when they are fetched, some will be gone or have changed."
+        for leak in self.release.leaks.some if self.release.leaks else ():
+            yield f"{counted(leak.rows, 'row')} of a later part are in an earlier one, too: {plain(leak.words)}."
         turned = self.release.images.turned if self.release.images else 0
         if turned:
             yield (

@@ -83,7 +83,7 @@ def write_documents(
     )
     _text(folder / CARD, card.to_markdown())
     paths = [*(file.path for file in record.files), *(other.path for other in record.others), *DESCRIBED]
-    digests = {path: sha256_file(folder / path) for path in paths}
+    digests = {path: record.digests.get(path) or sha256_file(folder / path) for path in paths}
     _text(folder / CROISSANT, croissant(folder, facts, presentation, digests))
     write_sums(folder, digests)
 

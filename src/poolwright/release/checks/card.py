@@ -11,6 +11,7 @@ import yaml
 from poolwright.release.card.card import CARD
 from poolwright.release.card.header import size_category
 from poolwright.release.card.markdown import counted
+from poolwright.release.card.sections.leaks import leaks_section
 from poolwright.release.checks.result import Findings
 from poolwright.release.record import ReleaseRecord
 
@@ -30,6 +31,8 @@ def check_card(folder: Path, release: ReleaseRecord) -> Findings:
     wrong += [f"the section '{part}' is missing" for part in _PARTS if f"## {part}" not in body]
     if f"**{counted(release.rows, 'row')}**" not in body:
         wrong.append(f"the text does not mention the {counted(release.rows, 'row')} of the release")
+    if leaks_section(release) not in body:
+        wrong.append("the section 'Leakage' does not state the counts of release.json")
     wrong += _header_counts(header, release)
     wrong += [f"the figure '{name}' is missing" for name in _linked(body) if not (folder / name).is_file()]
     return wrong, f"the header parses and says {release.rows:,} rows, as the release does"

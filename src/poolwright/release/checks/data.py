@@ -7,14 +7,10 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from poolwright.core.columns import SHA256
 from poolwright.core.table import TableRecord
-from poolwright.kernels.selection.hashing import hash64
-from poolwright.release.checks.result import Findings, Skip
+from poolwright.release.checks.result import Findings
 from poolwright.release.data.reading import StoredImage, read_csv
 from poolwright.release.record import ReleasedFile, ReleaseRecord, type_words
 
@@ -61,40 +57,6 @@ def check_rows(folder: Path, release: ReleaseRecord, table: TableRecord) -> Find
     if last != table.rows_kept or (table.funnel and table.rows_in - dropped != table.rows_kept):
         wrong.append("the funnel of table.json does not end at the rows it kept")
     return wrong, f"{release.rows:,} rows in files, release.json, table.json and statistics.json"
-
-
-def check_copies(folder: Path, release: ReleaseRecord) -> Findings:
-    """Count the files whose copies, by their SHA-256, are in several splits. Copies are no damage: none is a problem.
-
-    Raises:
-        Skip: the release has one split, or no column of digests.
-    """
-    if SHA256 not in [column.name for column in release.columns] or len(release.splits) < 2:
-        raise Skip("one split, or no SHA-256 of its rows")
-    try:
-        sides = _sides(folder, release)
-    except (OSError, ValueError, KeyError):
-        raise Skip("the data files cannot be read, as other checks say") from None
-    several = sum(found & (found - 1) > 0 for found in sides.values())
-    if not several:
-        return [], "no file (by its SHA-256) is in two splits"
-    return [], f"{several:,} of {len(sides):,} files (by their SHA-256) are in several splits; split by group: {SHA256}"
-
-
-def _sides(folder: Path, release: ReleaseRecord) -> dict[int, int]:
-    """Return the splits of each file, by a hash of its digest, as bits."""
-    sides: dict[int, int] = {}
-    splits = {name: 1 << at for at, name in enumerate(release.splits)}
-    for file in release.files:
-        for digest in np.unique(hash64(_digests(folder / file.path), 0)).tolist():
-            sides[digest] = sides.get(digest, 0) | splits[file.split]
-    return sides
-
-
-def _digests(path: Path) -> pa.Array:
-    table = read_csv(path) if path.suffix == ".csv" else pq.read_table(path, columns=[SHA256])
-    column = table.column(SHA256).cast(pa.string()).drop_null()
-    return column.combine_chunks()
 
 
 def check_images(images: Iterable[StoredImage], release: ReleaseRecord, full: bool) -> Findings:

@@ -27,11 +27,13 @@ class Check:
         name: short name.
         ok: whether the check passed; None if it was skipped.
         words: result as text.
+        warning: whether it passed, but a user of the release should know what it found.
     """
 
     name: str
     ok: bool | None
     words: str
+    warning: bool = False
 
 
 @dataclass(frozen=True)

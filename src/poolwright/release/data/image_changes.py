@@ -115,7 +115,7 @@ class ImageChanges(BaseModel):
     are not. Of several pictures in a file, the first is released.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     resize: Annotated[int, Field(ge=1, le=65_500)] | None = Field(
         default=None, description="length of an edge in pixels; default: images keep their size"

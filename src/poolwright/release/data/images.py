@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,6 +29,8 @@ from poolwright.release.data.image_changes import ORIGINAL, ChangedImage, ImageC
 from poolwright.release.record import ChangedImages, ReleasedImages
 
 BATCH_ROWS = 64
+_AHEAD = 1
+"""Batches that are read and digested while one is written."""
 _READERS = 8
 _AT_ONCE = 8
 Given = TypeVar("Given")
@@ -41,8 +43,10 @@ _LARGE = Limits(max_bytes=1_000_000_000)
 
 def extension(data: bytes, path: str | None = None) -> str:
     """Return the extension of an image file by its first bytes, else that of its path, else 'bin'."""
+    if known := extension_of_bytes(data):
+        return known
     suffix = extension_of_name(path or "")
-    return extension_of_bytes(data) or (suffix if suffix in IMAGE_EXTENSIONS else UNKNOWN_EXTENSION)
+    return suffix if suffix in IMAGE_EXTENSIONS else UNKNOWN_EXTENSION
 
 
 def image_columns(schema: pa.Schema, layout: str) -> tuple[str, ...]:
@@ -139,10 +143,11 @@ class ImageReader:
         """Yield rows with the bytes of their image files as they are found, and the SHA-256 of those."""
         known = [name for name in columns if name in self.table.schema.names]
         wanted = tuple(dict.fromkeys([*known, UID, self.column, *self._hashed()]))
-        for rows in self.table.batches(wanted, BATCH_ROWS):
-            found = self._stored(rows) if self.column == IMAGE else self._read(rows, threads)
-            images = self._all(rows, found)
-            digests = _mapped(threads, _sha256, images)
+        batches = ((rows, self._reading(rows, threads)) for rows in self.table.batches(wanted, BATCH_ROWS))
+        for rows, reading in _ahead(batches, _AHEAD):
+            found = [one for some in reading for one in some]
+            images = self._all(rows, [data for data, _ in found])
+            digests = [digest for _, digest in found]
             self._same(rows, digests)
             yield rows, images, digests
 
@@ -185,9 +190,12 @@ class ImageReader:
         inner = [value.get("bytes") if isinstance(value, dict) else value for value in values]
         return [value or "missing_file" for value in inner]
 
-    def _read(self, rows: Rows, threads: ThreadPoolExecutor) -> list[bytes | str]:
+    def _reading(self, rows: Rows, threads: ThreadPoolExecutor) -> Iterator[list[tuple[bytes | str, str]]]:
+        """Begin to read images; the iterator gives them, or reasons why there is none, and their SHA-256."""
         root = self.table.image_root
-        return _mapped(threads, lambda path: _read_one(root, path), rows.strings(IMAGE_PATH))
+        if self.column == IMAGE:
+            return _begun(threads, _digested, self._stored(rows))
+        return _begun(threads, lambda path: _digested(_read_one(root, path)), rows.strings(IMAGE_PATH))
 
     def _all(self, rows: Rows, found: Sequence[Found | str]) -> list[Found]:
         images = [data for data in found if not isinstance(data, str)]
@@ -244,10 +252,26 @@ def _read_one(root: ImageRoot, path: str | None) -> bytes | str:
     return read_bytes(root, path, _LARGE) if found == "too_many_bytes" else found
 
 
-def _mapped(threads: ThreadPoolExecutor, function: Callable[[Given], Made], items: Sequence[Given]) -> list[Made]:
-    """Call a function with each item, a few in each task: a task costs more than to read a small file."""
+def _begun(
+    threads: ThreadPoolExecutor, function: Callable[[Given], Made], items: Sequence[Given]
+) -> Iterator[list[Made]]:
+    """Begin to call a function with each item, a few in each task: a task costs more than to read a small file."""
     tasks = [items[at : at + _AT_ONCE] for at in range(0, len(items), _AT_ONCE)]
-    return [made for some in threads.map(lambda task: [function(item) for item in task], tasks) for made in some]
+    return threads.map(lambda task: [function(item) for item in task], tasks)
+
+
+def _ahead(items: Iterator[Given], number: int) -> Iterator[Given]:
+    """Yield items after `number` more of them were made."""
+    made: deque[Given] = deque()
+    for item in items:
+        made.append(item)
+        if len(made) > number:
+            yield made.popleft()
+    yield from made
+
+
+def _digested(found: bytes | str) -> tuple[bytes | str, str]:
+    return found, "" if isinstance(found, str) else _sha256(found)
 
 
 def _sha256(data: bytes) -> str:

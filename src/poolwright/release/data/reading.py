@@ -37,19 +37,24 @@ class StoredImage:
     sha256: str | None
 
 
-def read_rows(folder: Path, release: ReleaseRecord) -> Iterator[pa.Table]:
-    """Yield all rows of a release, one data file after the other, with all columns.
+def read_rows(
+    folder: Path, release: ReleaseRecord, columns: Sequence[str] | None = None
+) -> Iterator[tuple[ReleasedFile, pa.Table]]:
+    """Yield all rows of a release, one data file after the other, with their file.
 
-    Columns of CSV files are text if release.json says so; other types are inferred.
+    Args:
+        columns: names of the columns to read, those of CSV files as texts; default all, those of CSV files as texts if
+            release.json says so.
     """
+    texts = columns or [column.name for column in release.columns if column.type == "string"]
     for file in release.files:
         path = folder / file.path
         if path.suffix == ".csv":
-            yield read_csv(path, text=[column.name for column in release.columns if column.type == "string"])
+            yield file, read_csv(path, columns, texts)
             continue
         with pq.ParquetFile(path) as parquet:
-            for batch in parquet.iter_batches():
-                yield pa.Table.from_batches([batch])
+            for batch in parquet.iter_batches(columns=columns):
+                yield file, pa.Table.from_batches([batch])
 
 
 def read_csv(path: Path, columns: Sequence[str] | None = None, text: Sequence[str] = ()) -> pa.Table:

@@ -43,9 +43,11 @@ _UID = r"^[0-9a-fA-F]{32}$"
 class DataComp(WebDatasetLayout):
     """Sorted uids in the form of DataComp's subsets, one array per split.
 
-    `python resharder.py -i SHARDS -o SUBSET -s train.npy` of DataComp selects the samples from its own tars; the pool
-    `commonpool` takes the array as `subset`, and the steps `keep` and `remove` as `file`. Uids are the 32 hexadecimal
-    digits of CommonPool; an array has the first 16 and the last 16 of each as unsigned integers of 64 bits.
+    `python resharder.py -i SHARDS -o SUBSET -s train.npy` of DataComp, which needs webdataset 0.2.31, selects the
+    samples from its own tars, and from those of the layout `webdataset` with `--shard-format {:05d}.tar` and
+    `--shard-stats-format {:05d}_stats.json`. The pool `commonpool` takes the array as `subset`, and the steps `keep`
+    and `remove` take it as `file`. Uids are the 32 hexadecimal digits of CommonPool; an array has the first 16 and the
+    last 16 of each as unsigned integers of 64 bits.
 
     With `tars`, the images are released as the resharder writes them: `00000000.tar` and so on, with `<uid>-0` as
     keys; otherwise they are not in the release.

@@ -187,6 +187,11 @@ classes.csv                         all classes: number, index in the vocabulary
         """Return classification, unless the classes are left out."""
         return ["image-classification"] if release.has(CLASS) else super().task_categories(release)
 
+    def subset_rows(self, folder: Path, release: ReleaseRecord) -> Mapping[str, np.ndarray]:
+        """Return the row numbers in the index arrays."""
+        names = [subset.name for subset in release.subsets]
+        return {name: np.load(folder / INDICES.format(name), allow_pickle=False) for name in names}
+
     def checks(self, folder: Path, release: ReleaseRecord) -> Iterator[LayoutCheck]:
         """Check that classes.csv and the subsets agree with the metadata. Pickles are not opened."""
         if any(other.path == CLASSES for other in release.others):

@@ -118,6 +118,10 @@ metadata.parquet                      one row per image: path, class, attribute,
         record = self.record(table, schema, [metadata], {None: SPLIT_NAME}, None, classes, CLASS_INDEX)
         return with_meanings(record.model_copy(update={"others": tuple(others)}), _MEANINGS)
 
+    def divisions(self, release: ReleaseRecord) -> Sequence[str]:
+        """Return the columns of the sets."""
+        return (SPLIT_GLT, SPLIT_CBL)
+
     def load_snippet(self, release: ReleaseRecord) -> str:
         """Show how to read the files, the sets of each protocol, and the table."""
         lt, bl = (code(pattern.format(self.name)) for pattern in FILES.values())

@@ -24,19 +24,23 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from poolwright.core.errors import MissingExtra, ReleaseError
+from poolwright.core.columns import is_vector
+from poolwright.core.errors import MissingExtra, ReleaseError, StepError
 from poolwright.core.params import Column
 from poolwright.release.card.about import About
 from poolwright.release.checks.result import Findings
 from poolwright.release.folder import Written
+from poolwright.release.leaks.limit import LeakLimit
 from poolwright.release.record import RELEASE_FORMAT, ReleasedFile, ReleaseRecord
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from poolwright.core.results.measured import Measured
     from poolwright.core.table import Table
     from poolwright.release.card.presentation import Presentation
@@ -60,7 +64,7 @@ class Layout(BaseModel):
     Subclasses write the data and read it back. The same table must give the same bytes.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     layout: ClassVar[str]
     example: ClassVar[str]
@@ -74,6 +78,17 @@ class Layout(BaseModel):
     domain: Column | None = Field(
         default=None, description="column of the domains, such as continent; the card shows classes by domain"
     )
+    max_leak: LeakLimit | None = Field(
+        default=None,
+        description="most rows of a later split, bucket or subset that an earlier one may have, too, by equal SHA-256 "
+        "or perceptual hash: a number, or a share of them such as 0.1%; with more, nothing is released",
+    )
+    leak_vectors: Column | Literal[False] | None = Field(
+        default=None,
+        description="column of vectors by which rows of splits, buckets and subsets are compared, so that near rows "
+        "count for max_leak; default the first that has not 'text' in its name, for the card alone; false for none",
+    )
+    leak_above: float = Field(default=0.95, gt=0, le=1, description="least cosine of vectors that are near")
 
     # Writing
 
@@ -135,6 +150,19 @@ class Layout(BaseModel):
         return details_of(table, self.domain, self.class_name())
 
     # Reading back
+
+    def divisions(self, release: ReleaseRecord) -> Sequence[str]:
+        """Return columns that divide the rows into parts that should have none in common; the files' splits do anyway.
+
+        By default those of splits and time buckets, and `domain`.
+        """
+        from poolwright.release.leaks.divisions import usual_divisions
+
+        return [*usual_divisions(release), *([self.domain] if self.domain else [])]
+
+    def subset_rows(self, folder: Path, release: ReleaseRecord) -> Mapping[str, np.ndarray]:
+        """Return the row numbers of each of the record's `subsets`, int64, counted over the data files in order."""
+        return {}
 
     def read_images(self, folder: Path, release: ReleaseRecord, full: bool = True) -> Iterator[StoredImage]:
         """Yield the image of every row, read back from a release; called only if the record counts images.
@@ -233,6 +261,10 @@ class Layout(BaseModel):
         for name in self.needs(schema):
             require(name, schema, f"layout '{self.layout}'")
         check_split(schema)
+        if self.leak_vectors:
+            require(self.leak_vectors, schema, "'leak_vectors'")
+            if not is_vector(schema.field(self.leak_vectors).type):
+                raise StepError(f"'leak_vectors' names '{self.leak_vectors}', which holds no vectors")
         if self.domain:
             check_domain(schema, self.domain, self.class_name())
         if self.figures and find_spec("matplotlib") is None:
@@ -345,6 +377,8 @@ class Layout(BaseModel):
         from poolwright.release.card.sections.changes import CHANGES, changes_section, changes_text
         from poolwright.release.data.class_names import class_notes
         from poolwright.release.folder import put_in_place, written
+        from poolwright.release.leaks.count import count_leaks
+        from poolwright.release.leaks.limit import check_limit, leak_notes
         from poolwright.release.statistics import gather, of_released
 
         table = family.table
@@ -358,8 +392,11 @@ class Layout(BaseModel):
             statistics = gather(table, self.details(table))
             record = self.write_data(table, partial, statistics).model_copy(update=origin)
             record.check_files(table.record.rows_kept)
+            leaks = count_leaks(partial, record, self, table)
+            check_limit(table.name, leaks, self)
+            record = record.model_copy(update={"leaks": leaks})
             statistics = of_released(statistics, record)
-            notes = tuple(class_notes(record, statistics, self.class_name()))
+            notes = (*class_notes(record, statistics, self.class_name()), *leak_notes(leaks))
             presentation = self._presentation(record, table)
             if parent is not None:
                 changes = parent.changes()

@@ -132,7 +132,10 @@ train/00000_stats.json              their number, as img2dataset counts them"""
         others = [other for _, more in finished.values() for other in more]
         names, column = (classes.names, CLS) if classes else ((), None)
         record = self.record(table, schema, files, splits, reader, names, column)
-        return with_meanings(record, _MEANINGS).model_copy(update={"others": tuple(others)})
+        record = with_meanings(record, _MEANINGS).model_copy(update={"others": tuple(others)})
+        return record.with_digests(
+            {name: digest for shard in shards.values() for name, digest in shard.digests.items()}
+        )
 
     def read_images(self, folder: Path, release: ReleaseRecord, full: bool = True) -> Iterator[StoredImage]:
         """Yield the pictures in the tars."""

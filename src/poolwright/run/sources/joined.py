@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from poolwright.core.errors import PoolwrightError
-from poolwright.core.roles import JoiningStep
+from poolwright.core.roles import JoiningStep, OtherSource
 from poolwright.recipe.recipe import Recipe, make_pool
 from poolwright.recipe.tables import StepSpec, TableSpec
 from poolwright.run.sources.source import Source, pool_source
@@ -29,7 +29,7 @@ class JoinedRows:
     pool: Opened
     _files: dict[str, Source] = field(default_factory=dict, repr=False)
 
-    def of(self, spec: TableSpec, table: Opened) -> dict[int, Source]:
+    def of(self, spec: TableSpec, table: Opened) -> dict[int, tuple[Source, ...]]:
         """Return the rows that the steps of a table join, by the index of the step; none for what came with a release.
 
         Args:
@@ -40,13 +40,12 @@ class JoinedRows:
             RecipeError: they cannot be read.
         """
         return {
-            index: self._open(one, one.step, table)
+            index: tuple(self._open(one, other, table) for other in one.step.others())
             for index, one in enumerate(spec.steps)
             if isinstance(one.step, JoiningStep) and not one.learned
         }
 
-    def _open(self, placed: StepSpec, step: JoiningStep, table: Opened) -> Source:
-        other = step.other()
+    def _open(self, placed: StepSpec, other: OtherSource, table: Opened) -> Source:
         if isinstance(other, str):
             return self.pool(other) if other in self.recipe.pools else table(other)
         key, path = json.dumps(other, sort_keys=True), str(other["path"])

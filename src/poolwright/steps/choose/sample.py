@@ -1,16 +1,32 @@
-"""sample: n rows, or a share of them."""
+"""sample: n rows, or a share of them; of each group, or evenly from a tree of clusters."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from poolwright.core.params import Columns, Count, Share, exact, exactly_one
+from poolwright.core.params import Columns, Count, Share, exact, exactly_one, share_of
+from poolwright.kernels.selection.apportion import share_down_tree
 from poolwright.kernels.selection.controlled_rounding import share_by_group
 from poolwright.kernels.selection.groups import Groups
+from poolwright.kernels.selection.hashing import hash64
 from poolwright.steps.choose.sampling import SamplingStep
+
+
+def _count(value: Any) -> Any:
+    """3 and [100_000, 10_000, 1_000] as 3."""
+    return len(value) if isinstance(value, list | tuple) else value
+
+
+Levels = Annotated[
+    int,
+    BeforeValidator(_count),
+    Field(ge=1),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "array", "items": {"type": "integer"}}]}),
+]
+"""The number of levels of a tree, or a list with an entry for each."""
 
 
 class Sample(SamplingStep):
@@ -19,6 +35,12 @@ class Sample(SamplingStep):
     Rows are drawn by the hash of (seed, step, uid): a larger n keeps all rows that a smaller one keeps. A fraction of
     groups holds over all of them, too: what rounding leaves of one group is carried over to the next, in hash order, so
     each group and the total are within a row of it, and 10% of groups of 4 rows keeps one row of four groups in ten.
+
+    With `balance` the rows, `n` or the share of all, come as evenly from all groups as their sizes allow. Of several
+    columns the first is the top of a tree: each of its groups gets an even share, which is shared out evenly among the
+    groups within it, and so on down. This is the hierarchical sampling of Vo et al. (2024, arXiv 2405.15613).
+    `balance: cluster, levels: 3` draws from the tree of `cluster_3`, `cluster_2` and `cluster_1`, which `cluster` makes
+    with three `levels`.
     """
 
     verb: ClassVar[str] = "sample"
@@ -28,16 +50,35 @@ class Sample(SamplingStep):
     n: Count | None = Field(default=None, description="rows to keep")
     fraction: Share | None = Field(default=None, description="share of the rows to keep, such as 10%")
     group: Columns | None = Field(default=None, description="keep this many of each group")
+    balance: Columns | None = Field(
+        default=None,
+        description="keep this many of all rows, evenly from the groups of this column, or of a tree's, the top first",
+    )
+    levels: Levels | None = Field(
+        default=None, description="levels of the tree of clusters that `balance` names, or the list that `cluster` has"
+    )
 
     @model_validator(mode="after")
     def _one_amount(self) -> Sample:
         exactly_one(self, "n", "fraction")
+        if self.group is not None and self.balance is not None:
+            raise ValueError("takes group, this many of each, or balance, this many evenly from all; not both")
+        if self.levels is not None and len(self.balance or ()) != 1:
+            raise ValueError(
+                "'levels' needs one name in 'balance': balance: cluster, levels: 3 is cluster_3 to cluster_1"
+            )
         return self
 
     def by(self) -> tuple[str, ...]:
-        return self.group or ()
+        if self.levels is not None and self.balance:
+            return tuple(f"{self.balance[0]}_{level}" for level in range(self.levels, 0, -1))
+        return self.balance or self.group or ()
 
     def wanted(self, groups: Groups, counts: np.ndarray, key: int) -> np.ndarray:
+        if self.balance is not None:
+            total = self.n if self.n is not None else share_of(self.fraction or 0.0, int(counts.sum()))
+            levels = [values.dictionary_encode().indices.to_numpy() for values in groups.values]
+            return share_down_tree(total, levels, counts, hash64(groups.tokens(), key))
         if self.n is not None:
             return np.full(len(counts), self.n)
         return share_by_group(groups, counts, exact(self.fraction or 0.0), key)

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, Field
 
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, PDQ, PHASH, SHA256, WELL_KNOWN
-from poolwright.core.errors import require_module
 from poolwright.core.images.image import REASONS, Limits, drop_codes, open_image, refused, unread
+from poolwright.core.images.phash import check_pdq, check_phash, pdq, phash
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 
-if TYPE_CHECKING:
-    from PIL import Image
-
 HashKind = Literal["sha256", "phash", "pdq"]
-_LIBRARIES = {PHASH: "imagehash", PDQ: "pdqhash"}
-"""Libraries that compute hashes of what pictures show."""
+_OF_PICTURES = {PHASH: (phash, check_phash), PDQ: (pdq, check_pdq)}
+"""How hashes of what pictures show are computed, and how it is checked that they can be."""
 
 
 def _one_or_more(value: object) -> object:
@@ -61,9 +57,9 @@ class Hash(Step):
         return (IMAGE_ERROR,)
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
-        for kind, library in _LIBRARIES.items():
+        for kind, (_, check) in _OF_PICTURES.items():
             if kind in self.kinds:
-                require_module(library, f"hash: {kind}")
+                check()
         return [pa.field(name, WELL_KNOWN[name].type) for name in self._given()]
 
     def _given(self) -> list[str]:
@@ -85,34 +81,9 @@ class Hash(Step):
         if reason:
             return reason
         found: dict[str, str | None] = {SHA256: hashlib.sha256(data).hexdigest()} if SHA256 in self.kinds else {}
-        if _LIBRARIES.keys() & set(self.kinds):
+        if _OF_PICTURES.keys() & set(self.kinds):
             image = open_image(data, limits, contrast=True)  # at full size, so that the libraries alone give the same
             if isinstance(image, str):
                 return image
-            found |= {kind: hashed(image) for kind, hashed in _HASHES.items() if kind in self.kinds}
+            found |= {kind: hashed(image) for kind, (hashed, _) in _OF_PICTURES.items() if kind in self.kinds}
         return found
-
-
-_FLAT = 4
-"""Grey levels between the darkest and the lightest pixel, as `phash` shrinks a picture, that are noise alone."""
-
-
-def _phash(image: Image.Image) -> str | None:
-    """Return the perceptual hash as 16 hex digits; None for a picture without structure."""
-    import imagehash
-    from PIL.Image import Resampling
-
-    small = image.convert("L").resize((32, 32), Resampling.LANCZOS)  # what it is computed from
-    grey = np.asarray(small)
-    return None if grey.max() - grey.min() < _FLAT else str(imagehash.phash(small))
-
-
-def _pdq(image: Image.Image) -> str | None:
-    """Return the PDQ hash as 64 hex digits; None for a picture of quality 0."""
-    import pdqhash
-
-    bits, quality = pdqhash.compute(np.asarray(image.convert("RGB")))
-    return np.packbits(bits).tobytes().hex() if quality else None
-
-
-_HASHES = {PHASH: _phash, PDQ: _pdq}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -32,6 +33,12 @@ def _two(columns: tuple[str, str]) -> tuple[str, str]:
     if columns[0] == columns[1]:
         raise ValueError("'at' names two columns: [latitude, longitude]")
     return columns
+
+
+@cache
+def _spellings() -> pa.Table:
+    """Return every known spelling of a country, folded, which takes a while to make."""
+    return spellings_of(read_countries())
 
 
 class Region(Step):
@@ -123,7 +130,7 @@ class Region(Step):
         if not self.names:
             return {}
         table = read_countries()
-        finder = Countries(table, spellings_of(table))
+        finder = Countries(table, _spellings())
         folded: dict[frozenset[str], str] = {}
         decided: dict[str, str] = {}
         for text, country in self.names.items():
@@ -143,7 +150,7 @@ class Region(Step):
         countries = _with_americas(table, self.americas)
         if self.at is None:
             values = {**origin, "codes": self.codes, "names": self._decided()}
-            return State(values, {COUNTRIES: countries, SPELLINGS: spellings_of(table)})
+            return State(values, {COUNTRIES: countries, SPELLINGS: _spellings()})
         zones, zones_origin = read_zones(self.verb)
         return State({**origin, **zones_origin}, {COUNTRIES: countries, ZONES: zones})
 

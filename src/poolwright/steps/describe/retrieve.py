@@ -1,4 +1,4 @@
-"""retrieve: the images that prompts find, the best of each class in each bucket."""
+"""retrieve: the images that prompts find, the best of each class in each bucket; or those nearest to other rows."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import numpy as np
 import pyarrow as pa
 from pydantic import ConfigDict, Field, model_validator
 
-from poolwright.core.columns import LABEL, PROMPT, SIMILARITY, UID
+from poolwright.core.columns import LABEL, PROMPT, SIMILARITY, UID, same_space
 from poolwright.core.errors import RecipeError, StepError, did_you_mean
 from poolwright.core.frame import Context, Frame
-from poolwright.core.params import Columns, Share, share_of
+from poolwright.core.params import Columns, Share, exactly_one, share_of
 from poolwright.core.pool import PathOrUrl
 from poolwright.core.rows import Rows, one_array
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
-from poolwright.core.wording import some
 from poolwright.kernels.selection.groups import check_groupable, groups_of
 from poolwright.kernels.selection.ranks import hash_ranks
 from poolwright.kernels.similarity.exact_matmul import prompts_on_grid
@@ -26,17 +25,21 @@ from poolwright.kernels.similarity.retrieval_pass import Gathering, Prompts, gat
 from poolwright.models.encoders.spec import Model
 from poolwright.models.texts.text_features import encode_classes, features_axis, read_features
 from poolwright.models.texts.vocabulary import NAMES, Vocabulary, VocabularySource, read_vocabulary
+from poolwright.steps.describe.retrieve_like import apply_like, explain_like, learn_like, learned_like
 from poolwright.steps.describe.retrieve_state import (
     BACKGROUND,
     BUCKETS,
     CUTS,
     PROMPTS,
+    bound_words,
     class_names,
     cut_table,
     cuts_of,
     list_columns,
     prompt_table,
     prompts_of,
+    short_words,
+    texts_of,
 )
 from poolwright.steps.describe.vector_columns import (
     NO_VECTOR,
@@ -46,9 +49,12 @@ from poolwright.steps.describe.vector_columns import (
     vector_column,
 )
 
+QUERY = "query"
+_QUERY_TYPES = (pa.string(), pa.float32())
+
 
 class Retrieve(Step):
-    """Keep the images that prompts find: of every class, the best in every bucket.
+    """Keep the images that prompts find: of every class, the best in every bucket. Or those like the rows of a table.
 
     In each bucket every class finds the `query` images with the highest cosine to its prompt (to the nearest, where it
     has several). An image that several classes found goes to the one it is nearest to, of equally near ones to the
@@ -61,8 +67,14 @@ class Retrieve(Step):
 
     Classes may share a name, as ImageNet's do: `label_index` is the identity of a class, `label` its name.
 
+    `like: TABLE, k: 4` retrieves by images: it keeps, for each row of another table, the `k` rows with the highest
+    cosine, exactly. A row that several of them find is kept once; `query` is the uid of the one it is nearest to, and
+    `similarity` the cosine. That table may have a million rows, which find ten million at most. A row that is in both
+    finds itself.
+
     State: the prompts with their features, the buckets with their rows, and per bucket and class how many images were
-    given and kept and the last of them: the score and hash rank that `apply` compares a row with.
+    given and kept and the last of them: the score and hash rank that `apply` compares a row with. With `like`, the
+    rows that were found.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -80,14 +92,19 @@ class Retrieve(Step):
         Reason("no_bucket", "no value in the bucket column, or a bucket that nothing was retrieved from"),
         Reason("not_found", "not among the nearest of any prompt"),
         Reason("not_best", "found by a prompt, but not among the best of its class"),
+        Reason("not_like", "not among the nearest of any row of the other table"),
     )
 
     with_: str = Field(alias="with", description="column with the image vectors")
-    prompts: VocabularySource = Field(
+    prompts: VocabularySource | None = Field(
+        default=None,
         description="texts, or {name: ring, prompts: [wedding ring, engagement ring]} for a short name or several "
-        "prompts; a list, or a .txt, .json, .yaml or .csv file, or imagenet1k"
+        "prompts; a list, or a .txt, .json, .yaml or .csv file, or imagenet1k",
     )
     prefix: str = Field(default="", description="put before every prompt, such as 'a photo of '")
+    like: str | None = Field(default=None, description="table whose rows are searched for, instead of prompts")
+    k: int | None = Field(default=None, ge=1, description="images that each row of `like` finds")
+    vectors: str | None = Field(default=None, description="column with the vectors of `like`, if not named as `with`")
     model: Model | None = Field(default=None, description="encoder of the prompts: the one that made the vectors")
     features: PathOrUrl | None = Field(
         default=None, description=".npy with one precomputed feature per prompt, instead of a model"
@@ -100,7 +117,7 @@ class Retrieve(Step):
         default=None, description="retrieve within each value of this column, such as bucket"
     )
     query: int | None = Field(default=None, ge=1, description="images that a class finds in a bucket; not with overlap")
-    n: int = Field(ge=1, description="images that a class keeps in a bucket")
+    n: int | None = Field(default=None, ge=1, description="images that a class keeps in a bucket")
     overlap: bool = Field(default=False, description="whether an image may belong to several classes")
     background: Share = Field(default=0.0, description="images of the class BACKGROUND for each class, as a share of n")
     short: Literal["fail", "take"] = Field(
@@ -110,6 +127,13 @@ class Retrieve(Step):
 
     @model_validator(mode="after")
     def _fitting(self) -> Retrieve:
+        if exactly_one(self, "prompts", "like") == "like":
+            unused = sorted(self.model_fields_set - {"with_", "like", "k", "vectors", "into"})
+            if unused or self.k is None:
+                raise ValueError(f"'{unused[0]}' is about prompts; remove it" if unused else "'like' needs 'k'")
+            return self
+        if self.k is not None or self.vectors is not None or self.n is None:
+            raise ValueError("'k' and 'vectors' are about 'like'; prompts need 'n', the images that a class keeps")
         if (self.model is None) == (self.features is None):
             raise ValueError("give either 'model' (encodes the prompts) or 'features' (a .npy of them)")
         if self.features is None and (self.features_axis is not None or self.features_model):
@@ -126,7 +150,27 @@ class Retrieve(Step):
 
     @property
     def _wanted(self) -> WantedCounts:
-        return WantedCounts(self.query or self.n, self.n, self.overlap, share_of(self.background, self.n))
+        n = self.n or 0
+        return WantedCounts(self.query or n, n, self.overlap, share_of(self.background, n))
+
+    def tables(self) -> tuple[str, ...]:
+        return (self.like,) if self.like else ()
+
+    @property
+    def _vectors(self) -> str:
+        """The column with the vectors of the other table."""
+        return self.vectors or self.with_
+
+    def check_tables(self, schemas: Mapping[str, pa.Schema]) -> None:
+        for name, schema in schemas.items():
+            try:
+                vector_column(schema, self._vectors, self.verb)
+            except StepError as error:
+                raise StepError(f"{error} (in table '{name}')") from None
+
+    def check_against(self, given: pa.Schema, schemas: Mapping[str, pa.Schema]) -> None:
+        for schema in schemas.values():
+            same_space(given.field(self.with_), schema.field(self._vectors))
 
     def needs(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((self.with_, *(self.bucket or ()), UID)))
@@ -138,13 +182,17 @@ class Retrieve(Step):
 
     def check_files(self, given: pa.Schema) -> None:
         field = vector_column(given, self.with_, self.verb)
-        texts = _texts(self.classes(), self.prefix)
+        if self.like:
+            return
+        texts = texts_of(self.classes(), self.prefix)
         if self.features is not None:
             check_features(field, self.features_model, self.features)
             features_axis(self.features, len(texts), field.type.list_size, self.features_axis)
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
         vector_column(given, self.with_, self.verb)
+        if self.like:
+            return [pa.field(name, kind) for name, kind in zip(self._query_names(), _QUERY_TYPES, strict=True)]
         for name in self.bucket or ():
             if name not in given.names:
                 raise StepError(f"{self.verb}: no column '{name}' to retrieve by; {did_you_mean(name, given.names)}")
@@ -162,12 +210,16 @@ class Retrieve(Step):
             return LABEL, f"{LABEL}_index", SIMILARITY, PROMPT
         return self.into, f"{self.into}_index", f"{self.into}_similarity", f"{self.into}_prompt"
 
+    def _query_names(self) -> tuple[str, str]:
+        """Return the columns of the row that found an image: uid and cosine."""
+        return (QUERY, SIMILARITY) if self.into == LABEL else (self.into, f"{self.into}_{SIMILARITY}")
+
     def _all_names(self) -> tuple[str, str]:
         """Return the columns of all classes of a row: names and indices."""
         return f"{self.into}_all", f"{self.into}_all_index"
 
     def class_names(self) -> tuple[str, ...]:
-        return self.classes().names
+        return () if self.like else self.classes().names
 
     def classes(self) -> Vocabulary:
         """Read the classes with their prompts.
@@ -175,15 +227,17 @@ class Retrieve(Step):
         Raises:
             RecipeError: they cannot be read, or one is named as the background.
         """
-        vocabulary = read_vocabulary(self.prompts)
+        vocabulary = read_vocabulary(self.prompts or ())
         if self.background and BACKGROUND in vocabulary.names:
             raise RecipeError(f"retrieve: a class has the name of the background, {BACKGROUND}; rename it")
         return vocabulary
 
     def fit(self, frame: Frame, context: Context) -> State:
         field = vector_column(frame.schema, self.with_, self.verb)
+        if self.like:
+            return learn_like(frame, self.with_, context.table(self.like), self._vectors, self.k or 1, context.key)
         vocabulary = self.classes()
-        texts = _texts(vocabulary, self.prefix)
+        texts = texts_of(vocabulary, self.prefix)
         features, origin = self._features([text for text, _ in texts], field, context)
         prompts = Prompts(features, np.array([of_class for _, of_class in texts]))
         wanted = self._wanted
@@ -197,7 +251,7 @@ class Retrieve(Step):
         }
         values = {"key": str(context.key), "classes": list(vocabulary.names), "prompts": vocabulary.source, **origin}
         state = State(values, tables)
-        short = self._short(state)
+        short = short_words(state, self._wanted, self.bucket is not None)
         if short and self.short == "fail":
             raise StepError(f"retrieve: {short}; lower n, raise query, or write short: take to continue with fewer")
         return state
@@ -215,6 +269,9 @@ class Retrieve(Step):
         return prompts_on_grid(matrix), {"model": encoder.name, "weights": encoder.weights}
 
     def apply(self, rows: Rows, state: State) -> Outcome:
+        if self.like:
+            found, drop = apply_like(rows, self.with_, state)
+            return Outcome(dict(zip(self._query_names(), found, strict=True)), drop)
         prompts, cuts = prompts_of(state), cuts_of(state)
         ranks = hash_ranks(rows.column(UID), int(state.values["key"]))
         products, usable = prompts.products(rows.vectors(self.with_))
@@ -253,6 +310,8 @@ class Retrieve(Step):
         return dict(zip(self._names(), values, strict=True))
 
     def explain(self, row: Mapping[str, Any], state: State) -> str:
+        if self.like:
+            return explain_like(row, self._query_names(), state)
         label, index, similarity, prompt = (row.get(name) for name in self._names())
         if label is None or index is None or similarity is None:
             return ""
@@ -265,48 +324,16 @@ class Retrieve(Step):
             return f"{near}; nothing was retrieved from its bucket"
         cut = state.tables[CUTS].slice(group * len(state.values["classes"]) + index, 1).to_pylist()[0]
         in_bucket = f" in bucket {groups.names()[group]}" if self.bucket else ""
-        return f"{near}{in_bucket}; found {_bound(cut['query_score'])}, kept {_bound(cut['keep_score'])}"
+        return f"{near}{in_bucket}; found {bound_words(cut['query_score'])}, kept {bound_words(cut['keep_score'])}"
 
     def learned(self, state: State) -> str:
+        if self.like:
+            return learned_like(state)
         cuts = state.tables[CUTS]
         kept, background = (int(cuts.column(name).to_numpy().sum()) for name in ("kept", "background"))
         classes, buckets = len(state.values["classes"]), state.tables[BUCKETS].num_rows
         within = f" in {buckets:,} buckets" if self.bucket else ""
         by = f", prompts encoded by {state.values['model']}" if state.values["model"] else ""
         more = f" and {background:,} of BACKGROUND" if self.background else ""
-        short = self._short(state)
+        short = short_words(state, self._wanted, self.bucket is not None)
         return f"{kept:,} kept for {classes:,} classes{within}{more}{by}{f'; short: {short}' if short else ''}"
-
-    def _short(self, state: State) -> str:
-        """Describe which classes have fewer images than wanted in which buckets; empty if none has."""
-        cuts, classes = state.tables[CUTS], state.values["classes"]
-        names = groups_of(state.tables[BUCKETS]).names()
-        wanted = self._wanted
-        lacking = []
-        for row in cuts.select(["bucket", "class", "given", "kept", "background"]).to_pylist():
-            where = f" in bucket {names[row['bucket']]}" if self.bucket else ""
-            if row["kept"] < wanted.n:
-                lacking.append(f"'{classes[row['class']]}'{where} has {row['kept']:,} of {wanted.n:,}")
-            if row["background"] < wanted.background:
-                has = f"has {row['background']:,} of {wanted.background:,} far from '{classes[row['class']]}'"
-                lacking.append(f"{BACKGROUND}{where} {has}")
-        if not lacking:
-            return ""
-        what = "classes in buckets" if self.bucket else "classes"
-        of = len(cuts) * (2 if wanted.background else 1)
-        return f"{len(lacking):,} of {of:,} {what} have too few images: {some(lacking, 5)}"
-
-
-def _bound(score: float) -> str:
-    if score == -np.inf:
-        return "whatever the similarity"
-    return "never" if score == np.inf else f"from {score:.4f}"
-
-
-def _texts(vocabulary: Vocabulary, prefix: str) -> list[tuple[str, int]]:
-    """Return (prompt, class) of all classes: their prompts, or name and synonyms if a class has none."""
-    return [
-        (prefix + text, index)
-        for index, one in enumerate(vocabulary.classes)
-        for text in one.prompts or (one.name, *one.synonyms)
-    ]

@@ -1,4 +1,4 @@
-"""Make the tables that `retrieve` learns, and read its prompts and cuts from them."""
+"""Make the tables that `retrieve` learns, read its prompts and cuts from them, and put them into words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import pyarrow as pa
 from poolwright.core.rows import one_array, vector_array, vectors_of
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
-from poolwright.kernels.similarity.retrieval import BucketCuts, Cut, Retrieved, nothing
+from poolwright.core.wording import some
+from poolwright.kernels.selection.groups import groups_of
+from poolwright.kernels.similarity.retrieval import BucketCuts, Cut, Retrieved, WantedCounts, nothing
 from poolwright.kernels.similarity.retrieval_pass import Prompts
 from poolwright.models.texts.vocabulary import Vocabulary
 
@@ -97,3 +99,37 @@ def list_columns(member: np.ndarray, names: pa.Array) -> tuple[pa.Array, pa.Arra
     indices = pa.array(np.nonzero(member.T)[1].astype(np.int32))
     ends = pa.array(np.concatenate([[0], np.cumsum(member.sum(axis=0))]).astype(np.int32))
     return pa.ListArray.from_arrays(ends, names.take(indices)), pa.ListArray.from_arrays(ends, indices)
+
+
+def short_words(state: State, wanted: WantedCounts, by_bucket: bool) -> str:
+    """Describe which classes have fewer images than wanted in which buckets; empty if none has."""
+    cuts, classes = state.tables[CUTS], state.values["classes"]
+    names = groups_of(state.tables[BUCKETS]).names()
+    lacking = []
+    for row in cuts.select(["bucket", "class", "given", "kept", "background"]).to_pylist():
+        where = f" in bucket {names[row['bucket']]}" if by_bucket else ""
+        if row["kept"] < wanted.n:
+            lacking.append(f"'{classes[row['class']]}'{where} has {row['kept']:,} of {wanted.n:,}")
+        if row["background"] < wanted.background:
+            has = f"has {row['background']:,} of {wanted.background:,} far from '{classes[row['class']]}'"
+            lacking.append(f"{BACKGROUND}{where} {has}")
+    if not lacking:
+        return ""
+    what = "classes in buckets" if by_bucket else "classes"
+    of = len(cuts) * (2 if wanted.background else 1)
+    return f"{len(lacking):,} of {of:,} {what} have too few images: {some(lacking, 5)}"
+
+
+def bound_words(score: float) -> str:
+    if score == -np.inf:
+        return "whatever the similarity"
+    return "never" if score == np.inf else f"from {score:.4f}"
+
+
+def texts_of(vocabulary: Vocabulary, prefix: str) -> list[tuple[str, int]]:
+    """Return (prompt, class) of all classes: their prompts, or name and synonyms if a class has none."""
+    return [
+        (prefix + text, index)
+        for index, one in enumerate(vocabulary.classes)
+        for text in one.prompts or (one.name, *one.synonyms)
+    ]

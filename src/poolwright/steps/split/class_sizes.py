@@ -26,7 +26,7 @@ _LISTS = (".pt", ".pth", ".pytorch")
 class Profile(BaseModel):
     """Class sizes that decrease by a rule."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     shape: Literal["exponential", "step"] = Field(
         description="exponential: a constant factor from class to class. step: a fifth of the classes has the "

@@ -13,6 +13,7 @@ import io
 import math
 import zlib
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -124,8 +125,7 @@ def _is_list(dtype: pa.DataType) -> bool:
 def values_of(values: pa.Array | pa.ChunkedArray, column: pa.Field) -> list[Any]:
     """Return the values of a column as extended JSON has them."""
     if is_vector_field(column):
-        width = np.dtype(column.type.value_type.to_pandas_dtype())
-        return [None if value is None else _vector(np.asarray(value, width)) for value in values.to_pylist()]
+        return [_vector(value.values.to_numpy(zero_copy_only=False)) if value.is_valid else None for value in values]
     if pa.types.is_timestamp(column.type):  # to_pylist of nanoseconds needs pandas
         values = values.cast(pa.timestamp("us", column.type.tz), safe=False)
     if column.type == pa.uint64():
@@ -159,7 +159,13 @@ _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 def _vector(vector: np.ndarray[Any, Any]) -> dict[str, Any]:
     """Return a vector as FiftyOne stores it: the bytes of a .npy file through zlib, here without compression."""
-    out = io.BytesIO()
-    np.save(out, vector, allow_pickle=False)
-    data = zlib.compress(out.getvalue(), 0)  # of unit vectors little is saved, and the bytes hang on no version of zlib
+    data = _npy_header(vector.dtype.str, len(vector)) + vector.tobytes()
+    data = zlib.compress(data, 0)  # of unit vectors little is saved, and the bytes hang on no version of zlib
     return {"$binary": {"base64": base64.b64encode(data).decode("ascii"), "subType": "00"}}
+
+
+@lru_cache
+def _npy_header(dtype: str, length: int) -> bytes:
+    out = io.BytesIO()
+    np.save(out, np.zeros(length, dtype), allow_pickle=False)
+    return out.getvalue()[: -length * np.dtype(dtype).itemsize or None]

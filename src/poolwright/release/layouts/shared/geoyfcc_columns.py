@@ -51,7 +51,7 @@ MEANINGS = {
 class PublishedColumns(BaseModel):
     """Columns of the table that the published columns are made from; null leaves one out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     yfcc_row_id: Column | None = Field(default=ROW_ID, description="row in YFCC100M, as integers or text")
     label_ids: Column | None = Field(default="class_index", description="class, numbered 0 to n-1; see renumber")

@@ -19,9 +19,9 @@ from poolwright.release.layouts.shared.tar_samples import (
     END,
     KEY,
     SampleForm,
-    padded,
     picture_extension,
     tar_header,
+    tar_sample,
 )
 from poolwright.release.layouts.shared.tar_shards import stats_text
 from poolwright.release.record import ReleasedFile, ReleaseRecord
@@ -104,7 +104,7 @@ def _problem(tar: BinaryIO, key: str, sha256: str, files: Sequence[tuple[str, by
     if hashlib.sha256(tar.read(size)).hexdigest() != sha256 or any(tar.read(-size % BLOCK)):
         return "its image is another one than its SHA-256 says"
     for ending, data in files:
-        wanted = tar_header(f"{key}.{ending}", len(data)) + padded(data)
-        if tar.read(len(wanted)) != wanted:
+        wanted, size = tar_sample(key, [(ending, data)])
+        if tar.read(size) != b"".join(wanted):
             return f"'{key}.{ending}' is not what its row says"
     return ""

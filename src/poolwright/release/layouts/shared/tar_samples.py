@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ KEY, CLS = "key", "cls"
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
+_FILL = bytes(BLOCK)
+_TO_JSON = json.JSONEncoder(ensure_ascii=False).encode
 NO_CLASS = -1
 _NAMED = ("jpg", "png", "webp")
 _OTHERS = "jpg"
@@ -81,7 +83,7 @@ class SampleForm:
                 found.append(("cls", str(row[CLS]).encode()))
             values = ((name, self._value(name, row[name])) for name in self.columns)
             document = {name: value for name, value in values if value is not None}
-            found.append(("json", json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")))
+            found.append(("json", _TO_JSON(document).encode("utf-8", "replace")))
             yield found
 
     def _value(self, name: str, value: Any) -> Any:
@@ -135,9 +137,19 @@ def tar_header(name: str, size: int) -> bytes:
     return label.ljust(100, b"\0") + _HEADER + length + _TIME + checksum + _REST
 
 
-def padded(data: bytes) -> bytes:
-    """Return the content of a file filled up to whole blocks."""
-    return data + bytes(-len(data) % BLOCK)
+def tar_sample(key: str, files: Iterable[tuple[str, bytes]]) -> tuple[list[bytes], int]:
+    """Return the bytes of a sample in a tar, in parts that are not copied, and their number.
+
+    Args:
+        key: name of the sample.
+        files: extension and content of its files.
+    """
+    parts, size = [], 0
+    for extension, data in files:
+        filled = -len(data) % BLOCK
+        parts += [tar_header(f"{key}.{extension}", len(data)), data, _FILL[:filled]]
+        size += BLOCK + len(data) + filled
+    return parts, size
 
 
 def sample_features(schema: pa.Schema, extension: str, classes: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import pyarrow as pa
 
 from poolwright.core.columns import UID
 from poolwright.release.data.image_files import MetadataFile
-from poolwright.release.layouts.shared.tar_samples import BLOCK, END, KEY, SampleForm, padded, tar_header
+from poolwright.release.layouts.shared.tar_output import TarOutput, flush_later
+from poolwright.release.layouts.shared.tar_samples import BLOCK, END, KEY, SampleForm, tar_header, tar_sample
 from poolwright.release.record import OtherFile, ReleasedFile
 
 _GROUP_ROWS = 10_000
@@ -59,6 +60,9 @@ class TarShards:
         shard_rows: most samples of a shard.
         shard_bytes: a shard is closed when it is larger than this.
         names: of shards and samples.
+
+    Attributes:
+        digests: SHA-256 of finished tars, hex, by their path in the release.
     """
 
     def __init__(
@@ -75,9 +79,12 @@ class TarShards:
         self._shard_rows, self._shard_bytes = shard_rows, shard_bytes
         self._form = SampleForm.of(schema)
         self._counts: list[int] = []
-        self._tar: BinaryIO | None = None
+        self._tar: TarOutput | None = None
         self._table: MetadataFile | None = None
         self._size = 0
+        self._threads = [ThreadPoolExecutor(1, name) for name in ("write-tar", "flush-tar")]
+        self._flushed: list[Future[None]] = []
+        self.digests: dict[str, str] = {}
 
     def add(self, rows: pa.Table, images: Sequence[bytes], extension: str) -> None:
         """Add samples.
@@ -90,10 +97,12 @@ class TarShards:
         keys: list[str] = []
         start, uids = 0, rows.column(UID).to_pylist()
         for at, (files, image) in enumerate(zip(self._form.files(rows), images, strict=True)):
-            if self._tar is None:
-                self._open()
+            tar = self._tar or self._open()
             keys.append(self._names.key(len(self._counts) - 1, self._counts[-1], self._shard_rows, str(uids[at])))
-            self._write([(extension, image), *files], keys[-1])
+            parts, size = tar_sample(keys[-1], [(extension, image), *files])
+            tar.write(parts, size)
+            self._size += size
+            self._counts[-1] += 1
             if self._counts[-1] >= self._shard_rows or self._size >= self._shard_bytes:
                 self._put(rows.slice(start, at + 1 - start), keys)
                 self._close()
@@ -103,13 +112,17 @@ class TarShards:
     def rename(self, extension: str) -> None:
         """Give the pictures that are written already another extension."""
         if self._tar is not None:
-            self._tar.flush()
+            self._tar.settle()
+            self._tar.changed()
+        self.digests.clear()
         for shard in range(len(self._counts)):
             _rename(self._path(shard, ".tar"), extension)
 
     def finish(self) -> tuple[list[ReleasedFile], list[OtherFile]]:
         """Close the last shard; return the files with rows, and all others."""
         self._close()
+        for flushed in self._flushed:
+            flushed.result()
         files, others = [], []
         for shard, rows in enumerate(self._counts):
             names = [
@@ -122,27 +135,24 @@ class TarShards:
 
     def abandon(self) -> None:
         """Close open files, so that the folder can be removed on every platform."""
-        for file in (self._tar, self._table):
-            if file is not None:
-                file.close()
+        if self._tar is not None:
+            self._tar.abandon()
+        if self._table is not None:
+            self._table.close()
+        for threads in self._threads:
+            threads.shutdown()
 
     def _path(self, shard: int, ending: str) -> Path:
         return self._folder / f"{self._names.shard(shard)}{ending}"
 
-    def _open(self) -> None:
+    def _open(self) -> TarOutput:
         self._folder.mkdir(parents=True, exist_ok=True)
         shard = len(self._counts)
-        self._tar = self._path(shard, ".tar").open("wb", buffering=1 << 20)
+        self._tar = TarOutput(self._path(shard, ".tar"), self._threads[0])
         self._table = MetadataFile(self._path(shard, ".parquet"), self._schema, _GROUP_ROWS)
         self._counts.append(0)
         self._size = 0
-
-    def _write(self, files: Sequence[tuple[str, bytes]], key: str) -> None:
-        assert self._tar is not None
-        for extension, data in files:
-            self._size += self._tar.write(tar_header(f"{key}.{extension}", len(data)))
-            self._size += self._tar.write(padded(data))
-        self._counts[-1] += 1
+        return self._tar
 
     def _put(self, rows: pa.Table, keys: Sequence[str]) -> None:
         if keys and self._table is not None:
@@ -151,11 +161,14 @@ class TarShards:
     def _close(self) -> None:
         if self._tar is None or self._table is None:
             return
-        self._tar.write(END)
-        self._tar.close()
+        shard = len(self._counts) - 1
+        self._tar.write([END], len(END))
+        if digest := self._tar.close():
+            self.digests[f"{self._split}/{self._names.shard(shard)}.tar"] = digest
+        self._flushed.append(flush_later(self._path(shard, ".tar"), self._threads[1]))
         self._table.close()
         text = stats_text(self._counts[-1])
-        self._path(len(self._counts) - 1, "_stats.json").write_text(text, encoding="utf-8", newline="\n")
+        self._path(shard, "_stats.json").write_text(text, encoding="utf-8", newline="\n")
         self._tar = self._table = None
 
 

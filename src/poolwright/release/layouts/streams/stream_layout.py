@@ -169,6 +169,10 @@ class StreamLayout(Layout):
         """Return the writer of this layout's further files; None if it has none."""
         return None
 
+    def divisions(self, release: ReleaseRecord) -> Sequence[str]:
+        """Return the columns of the splits and that of the buckets."""
+        return [*super().divisions(release), *(self.splits or ())]
+
     def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
         """Write images, lists and tensors, and the rows of each bucket."""
         stream = Stream.of(table, self.domain, self.by, self.split_columns(table.schema))

@@ -16,7 +16,6 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
-    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
@@ -25,11 +24,9 @@ from poolwright.core.columns import IMAGE, UID
 from poolwright.core.errors import InputError, StepError
 from poolwright.core.frame import Context, Frame, OtherRows
 from poolwright.core.params import Column, Columns
-from poolwright.core.pool import resolve_path
-from poolwright.core.roles import JoiningStep
+from poolwright.core.roles import JoiningStep, KeyedStep
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
-from poolwright.core.runtime.packed import unpacked_name
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason
 from poolwright.core.wording import rows as in_rows
@@ -39,9 +36,9 @@ from poolwright.kernels.selection.lookup.met import Met, NothingMet
 from poolwright.kernels.selection.lookup.value_index import as_plain, plain
 from poolwright.steps.describe.columns.other_rows import OtherColumns, OtherReader, few_keys
 from poolwright.steps.describe.columns.sorted_rows import HASH, KEY, VALUE, sort_rows
+from poolwright.steps.other_sources import is_file, resolved
 
 ROWS = "rows"
-_FILES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
 _IMAGE = "image name"
 """Name of the column `image` of a file: there it is no picture but the name of one."""
 
@@ -72,15 +69,7 @@ Pairs = Annotated[
 ]
 
 
-def _is_file(name: str) -> bool:
-    return "/" in name or unpacked_name(name).lower().endswith(_FILES)
-
-
-def _resolved(name: str, info: ValidationInfo) -> str:
-    return resolve_path(name, info) if _is_file(name) else name
-
-
-class Join(JoiningStep):
+class Join(JoiningStep, KeyedStep):
     """Bring columns of another pool, table or file onto the rows that have the same key: labels, scores, splits.
 
     The other rows are a pool or a table of the recipe, or a file of rows, which is read as the pool `table` reads it:
@@ -109,7 +98,7 @@ class Join(JoiningStep):
     fits_rows: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (Reason("no_match", "no row that is joined has its key"),)
 
-    with_: Annotated[str, AfterValidator(_resolved)] = Field(
+    with_: Annotated[str, AfterValidator(resolved)] = Field(
         alias="with",
         description="pool or table of the recipe, or a file: .parquet, .csv, .tsv or .jsonl, text also packed",
     )
@@ -130,7 +119,7 @@ class Join(JoiningStep):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.types and not _is_file(self.with_):
+        if self.types and not is_file(self.with_):
             raise ValueError(f"'types' are about a file; give those of '{self.with_}' to the pool itself")
         if UID in self.columns:
             raise ValueError("'uid' names the rows; give the column another name: {other_uid: uid}")
@@ -145,7 +134,7 @@ class Join(JoiningStep):
         return tuple(self.on)
 
     def other(self) -> str | Mapping[str, Any]:
-        if not _is_file(self.with_):
+        if not is_file(self.with_):
             return self.with_
         names = self._wanted.names
         columns = {name: IMAGE if name == _IMAGE else name for name in names if name != UID}
@@ -160,7 +149,7 @@ class Join(JoiningStep):
 
     def _there(self, pairs: Mapping[str, str]) -> dict[str, str]:
         """Return pairs with the names that the other rows have as they are read."""
-        image = _IMAGE if _is_file(self.with_) else IMAGE
+        image = _IMAGE if is_file(self.with_) else IMAGE
         return {here: image if there == IMAGE else there for here, there in pairs.items()}
 
     def knowing(self, other: OtherRows) -> Self:
@@ -177,7 +166,7 @@ class Join(JoiningStep):
     @property
     def _name(self) -> str:
         """The other rows, as messages name them."""
-        return PurePath(self.with_).name if _is_file(self.with_) else f"'{self.with_}'"
+        return PurePath(self.with_).name if is_file(self.with_) else f"'{self.with_}'"
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
         if self._known is None:
@@ -200,7 +189,7 @@ class Join(JoiningStep):
             raise StepError(f"join: '{column}' is {dtype}; keys are texts, integers or truth values")
         if kind != other:
             typed = f"types: {{{name}: {'string' if kind == 'text' else 'int64'}}}"
-            advice = f"write {typed}" if _is_file(self.with_) else f"give '{name}' its type in the pool, {typed},"
+            advice = f"write {typed}" if is_file(self.with_) else f"give '{name}' its type in the pool, {typed},"
             raise StepError(
                 f"join: '{here.name}' is {kind} ({here.type}) and '{name}' of {self._name} is {other} ({there.type}), "
                 f"which are never equal; {advice} or make a column of the same type first with `derive`"

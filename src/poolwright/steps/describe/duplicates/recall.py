@@ -17,7 +17,7 @@ from poolwright.kernels.clusters.cells import Cells
 from poolwright.kernels.similarity.pairs import Screen, scan_pairs
 from poolwright.kernels.similarity.unit_length import unit_rows
 from poolwright.kernels.statistics.binomial import clumped_interval
-from poolwright.steps.describe.duplicates.samples import Sample
+from poolwright.steps.describe.duplicates.samples import DrawnRows
 
 WIDER = 1.5
 """What probes are multiplied by as long as recall is below the wanted one."""
@@ -66,8 +66,8 @@ def choose_probes(
     column: str,
     least: float,
     cells: Cells,
-    learned: Sample,
-    searched: Sample,
+    learned: DrawnRows,
+    searched: DrawnRows,
     screen: Screen | None,
     asked: float,
     wanted: float,
@@ -129,7 +129,7 @@ class _Search:
     column: str
     least: float
     cells: Cells
-    searched: Sample
+    searched: DrawnRows
     screen: Screen | None
     margins: list[float]
 

@@ -22,7 +22,7 @@ SEARCHED = 2_000
 
 
 @dataclass(frozen=True)
-class Sample:
+class DrawnRows:
     """Rows drawn by the rank of a hash of their uid, in that order.
 
     Attributes:
@@ -37,7 +37,7 @@ class Sample:
         return len(self.unit)
 
 
-def draw(frame: Frame, column: str, count: int, wanted: int, key: int, name: str) -> Sample:
+def draw(frame: Frame, column: str, count: int, wanted: int, key: int, name: str) -> DrawnRows:
     """Draw about `wanted` of `count` rows, of those that have a vector with a direction, in one pass.
 
     Args:
@@ -54,7 +54,7 @@ def draw(frame: Frame, column: str, count: int, wanted: int, key: int, name: str
     ranks = np.concatenate([np.empty(0, np.int64), *found.ranks])
     order = np.argsort(ranks, kind="stable")
     uids = pa.chunked_array([pa.array([], pa.string()), *found.uids]).take(pa.array(order))
-    return Sample(one_array(uids), np.concatenate([np.empty((0, width), np.float32), *found.unit])[order])
+    return DrawnRows(one_array(uids), np.concatenate([np.empty((0, width), np.float32), *found.unit])[order])
 
 
 @dataclass

@@ -29,7 +29,7 @@ from poolwright.steps.describe.duplicates.comparing import (
     DealCells,
 )
 from poolwright.steps.describe.duplicates.recall import choose_probes
-from poolwright.steps.describe.duplicates.samples import LEARNED_FROM, SEARCHED, Sample, draw
+from poolwright.steps.describe.duplicates.samples import LEARNED_FROM, SEARCHED, DrawnRows, draw
 
 Method = Literal["auto", "exact", "cells"]
 
@@ -123,7 +123,7 @@ class VectorLinks:
         return int(self.count * dtype.list_size * dtype.value_type.bit_width // 8)
 
     @cached_property
-    def sample(self) -> Sample:
+    def sample(self) -> DrawnRows:
         """Rows that the cells and the subspace of the screen are learned from."""
         return draw(self.frame, self.column, self.count, LEARNED_FROM, self.context.key, "cells")
 
