@@ -12,10 +12,10 @@ from poolwright.core.columns import UID
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.spread import Spread
 from poolwright.kernels.clusters.cells import Cells
+from poolwright.kernels.clusters.spanning_forest import SpanningForest
 from poolwright.kernels.selection.hashing import hash64
 from poolwright.kernels.similarity.near_duplicates import distinct_rows
 from poolwright.kernels.similarity.pairs import Screen, scan_pairs
-from poolwright.kernels.similarity.spanning_forest import SpanningForest
 from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
 
 PLACE, HOME, VECTOR = "place", "home", "vector"

@@ -15,9 +15,9 @@ from poolwright.core.columns import UID
 from poolwright.core.frame import Context, Frame
 from poolwright.core.runtime.spread import Spread
 from poolwright.kernels.clusters.cells import Cells, train_cells
+from poolwright.kernels.clusters.spanning_forest import SpanningForest
 from poolwright.kernels.selection.group_counts import count_rows
 from poolwright.kernels.similarity.pairs import ROUNDING, Screen, learn_screen
-from poolwright.kernels.similarity.spanning_forest import SpanningForest
 from poolwright.steps.describe.duplicates.comparing import (
     COSINE,
     LEFT,
