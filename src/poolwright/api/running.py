@@ -27,7 +27,7 @@ from poolwright.run.run import Run, open_run
 if TYPE_CHECKING:
     from poolwright.inspect.why import Story
     from poolwright.jobs.cluster_plan import ClusterPlan
-    from poolwright.jobs.dry_run import Prediction, Sample
+    from poolwright.jobs.dry_run import DryRun, Prediction
 
 
 def run(
@@ -196,7 +196,7 @@ def plan_cluster(
 @contextmanager
 def _sampled(
     recipe: RecipeLike, parts: int, sets: Sequence[str], workers: int | None, listener: Listener | None
-) -> Iterator[Sample]:
+) -> Iterator[DryRun]:
     """Give a dry run of a recipe, with its tables until the context is left."""
     from tempfile import TemporaryDirectory
 

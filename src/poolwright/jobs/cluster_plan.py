@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from poolwright.core.columns import IMAGE
 from poolwright.core.errors import RecipeError
 from poolwright.core.table import Table
-from poolwright.jobs.dry_run import Sample, size_of, workers_of
+from poolwright.jobs.dry_run import DryRun, size_of, workers_of
 from poolwright.run.plan import TablePlan
 from poolwright.run.sources.source import IMAGE_UNIT_ROWS, UNIT_ROWS
 
@@ -46,7 +46,7 @@ class Nodes:
 
 
 @dataclass(frozen=True)
-class Work:
+class TimedWork:
     """One kind of work on the rows of a table.
 
     Attributes:
@@ -80,7 +80,7 @@ class TableWork:
     table: str
     sampled: int
     rows: float
-    work: tuple[Work, ...]
+    work: tuple[TimedWork, ...]
     hours: float
     bound: str
     read: float
@@ -117,7 +117,7 @@ class ClusterPlan:
     notes: tuple[str, ...]
 
 
-def plan_cluster(sample: Sample, nodes: Nodes, rows: int | None, base: int) -> ClusterPlan:
+def plan_cluster(sample: DryRun, nodes: Nodes, rows: int | None, base: int) -> ClusterPlan:
     """Scale the work of a sample up to a whole pool on the nodes of a cluster.
 
     Args:
@@ -156,15 +156,15 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _reads_pools(sample: Sample, name: str) -> bool:
+def _reads_pools(sample: DryRun, name: str) -> bool:
     return any(source in sample.whole for source in sample.recipe.tables[name].sources)
 
 
-def _rows_of(sample: Sample, name: str) -> float:
+def _rows_of(sample: DryRun, name: str) -> float:
     return sum(stratum.total for stratum in sample.strata(name))
 
 
-def _table(sample: Sample, name: str, more: float, nodes: Nodes, workers: int) -> TableWork:
+def _table(sample: DryRun, name: str, more: float, nodes: Nodes, workers: int) -> TableWork:
     table, plan, scale = sample.tables[name], sample.plans[name], sample.scale(name) * more
     rows = table.record.rows_in * scale
     work = tuple(_works(table, plan, scale))
@@ -186,7 +186,7 @@ def _table(sample: Sample, name: str, more: float, nodes: Nodes, workers: int) -
     )
 
 
-def _works(table: Table, plan: TablePlan, scale: float) -> Iterator[Work]:
+def _works(table: Table, plan: TablePlan, scale: float) -> Iterator[TimedWork]:
     """Yield what is done with the rows of a table, scaled up."""
     rows, timings, steps = table.record.rows_in, table.timings(), {one.name: one.step for one in plan.steps}
     for name, seconds in timings.get("spent", {}).items():
@@ -201,7 +201,7 @@ def _works(table: Table, plan: TablePlan, scale: float) -> Iterator[Work]:
             yield _work(f"fit {name}", seconds, rows, scale if scaled else None)
 
 
-def _input_bytes(sample: Sample, name: str) -> float:
+def _input_bytes(sample: DryRun, name: str) -> float:
     """Return the bytes of the parts that a table of the sample was read from."""
     size, share = sum(file.size for file in sample.tables[name].record.files), 1.0
     for source in sample.recipe.tables[name].sources:
@@ -218,13 +218,13 @@ def _units(plan: TablePlan, rows: float) -> float:
     return max(1.0, rows / min(most, max(most / 64, rows / 32)))
 
 
-def _work(name: str, seconds: float, rows: int, scale: float | None) -> Work:
+def _work(name: str, seconds: float, rows: int, scale: float | None) -> TimedWork:
     if scale is None:
-        return Work(name, rows, None, seconds / 3600)
-    return Work(name, rows * scale, rows / seconds if seconds else None, seconds * scale / 3600)
+        return TimedWork(name, rows, None, seconds / 3600)
+    return TimedWork(name, rows * scale, rows / seconds if seconds else None, seconds * scale / 3600)
 
 
-def _notes(sample: Sample, tables: tuple[TableWork, ...], nodes: Nodes, workers: int) -> Iterator[str]:
+def _notes(sample: DryRun, tables: tuple[TableWork, ...], nodes: Nodes, workers: int) -> Iterator[str]:
     if workers < nodes.cores:
         yield f"memory suffices for {workers} of the {nodes.cores} cores of a node; the others are idle"
     for one in tables:

@@ -57,7 +57,7 @@ class Prediction:
     whole: tuple[str, ...]
 
 
-def dry_run(recipe: Recipe, folder: Path, parts: int, engine: Engine, listener: Listener) -> Sample:
+def dry_run(recipe: Recipe, folder: Path, parts: int, engine: Engine, listener: Listener) -> DryRun:
     """Run a recipe on `parts` random parts of every pool, and in full on those that steps learn from.
 
     Args:
@@ -79,7 +79,7 @@ def dry_run(recipe: Recipe, folder: Path, parts: int, engine: Engine, listener: 
         for name, source in whole.items()
     }
     run.__dict__["pools"] = sampled  # what the cached property gives from now on
-    sample = Sample(recipe, plans, whole, sampled, _made(run), {})
+    sample = DryRun(recipe, plans, whole, sampled, _made(run), {})
     for name in sample.tables:
         if not _pools_of(recipe, name) <= in_full:
             sample.found[name] = sample.predict(name)
@@ -125,7 +125,7 @@ def _sample(source: Source, parts: int, key: int) -> Source:
 
 
 @dataclass(frozen=True)
-class Stratum:
+class SourceStratum:
     """The rows of one source of a table.
 
     Attributes:
@@ -160,7 +160,7 @@ class Stratum:
 
 
 @dataclass(frozen=True)
-class Sample:
+class DryRun:
     """A dry run: the tables of a sample, and the whole pools.
 
     Attributes:
@@ -209,11 +209,11 @@ class Sample:
         strata = self.strata(name)
         return sum(one.total for one in strata) / max(float(sum(one.read.sum() for one in strata)), 1.0)
 
-    def strata(self, name: str) -> list[Stratum]:
+    def strata(self, name: str) -> list[SourceStratum]:
         """Return the rows of each source of the table that a table's rows come from in the end."""
         return self._strata(_chain(self.recipe, name))
 
-    def _strata(self, chain: Sequence[str]) -> list[Stratum]:
+    def _strata(self, chain: Sequence[str]) -> list[SourceStratum]:
         tables = [self.tables[name] for name in chain]
         read = np.array([part.rows or 0 for part in tables[0].record.inputs], np.float64)
         kept, at, strata = _kept_by_part(tables), 0, []
@@ -225,14 +225,14 @@ class Sample:
             at += count
         return strata
 
-    def _stratum(self, source: str, read: np.ndarray, kept: np.ndarray) -> Stratum:
+    def _stratum(self, source: str, read: np.ndarray, kept: np.ndarray) -> SourceStratum:
         if source in self.whole:
             rows, parts = _rows(self.whole[source]), len(self.whole[source].parts)
-            return Stratum(read, kept, float(rows) if rows is not None else float(read.mean()) * parts, parts)
+            return SourceStratum(read, kept, float(rows) if rows is not None else float(read.mean()) * parts, parts)
         if source not in self.found:
-            return Stratum(read, kept, float(read.sum()), len(read))
+            return SourceStratum(read, kept, float(read.sum()), len(read))
         above = self.found[source]
-        return Stratum(read, kept, above.kept, len(read), (above.high - above.low) / 2)
+        return SourceStratum(read, kept, above.kept, len(read), (above.high - above.low) / 2)
 
 
 def _rows(source: Source) -> int | None:
