@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poolwright.core.errors import MissingExtra, require_module
+from poolwright.core.errors import require_module
 from poolwright.core.images.image import Limits, open_image
 
 if TYPE_CHECKING:
@@ -22,8 +21,7 @@ FLAT_HASHES = ("0" * 16, "8" + "0" * 15, "f" * 16)
 
 def check_phash() -> None:
     """Raise MissingExtra if the library that hashes is not installed."""
-    if find_spec("imagehash") is None:
-        raise MissingExtra("imagehash", "hash: phash")
+    require_module("imagehash", "hash: phash")
 
 
 def phash_of_file(data: bytes, limits: Limits) -> tuple[str | None, str | None]:
