@@ -70,11 +70,8 @@ def missing_extras() -> Iterator[tuple[str, ast.expr]]:
 
 
 VARIABLE = {
-    "core/errors.py": {
-        "sklearn",
-        "imagehash",
-        "pdqhash",
-    },  # `require_module`, by `classify`, `hash` and the figure `probe`
+    "core/errors.py": {"sklearn", "imagehash", "pdqhash"},  # `require_module`, by steps and the figure `probe`
+    "core/remote/schemes.py": {"s3fs", "gcsfs", "adlfs", "huggingface_hub", "aiohttp"},
     "demo/needs.py": set(),  # names the extra itself
     "jobs/train.py": {"torch", "torchvision", "timm", "lightly", "safetensors"},
     "models/encoders/networks/network.py": {"torch", "torchvision", "open_clip", "timm"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +15,15 @@ from poolwright.core.errors import ReleaseError, TransferError
 from poolwright.hub import stores
 from tests.calling import call
 from tests.hub.test_push import alter, contents, copy
+from tests.stores import s3_service, use_s3  # noqa: F401
 
 ADDRESS = "s3://datasets/atlas/squares"
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[str]:
-    """The URL of a server that speaks S3."""
-    moto = pytest.importorskip("moto.server")
-    pytest.importorskip("s3fs")
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def bucket(service: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+def bucket(s3_service: str, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: F811
     """An empty bucket, as a file system."""
-    for name, text in {"ACCESS_KEY_ID": "k", "SECRET_ACCESS_KEY": "s", "DEFAULT_REGION": "us-east-1"}.items():
-        monkeypatch.setenv(f"AWS_{name}", text)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", service)
+    use_s3(monkeypatch, s3_service)
     system = fsspec.filesystem("s3")
     if system.exists("datasets"):
         system.rm("datasets", recursive=True)

@@ -125,7 +125,10 @@ def test_only_what_is_needed_is_fetched(hub: HubServer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [503, "drop"])
-def test_a_server_that_fails_stops_the_run_and_loses_no_rows(how: Any, hub: HubServer, tmp_path: Path) -> None:
+def test_a_server_that_fails_stops_the_run_and_loses_no_rows(
+    how: Any, hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("poolwright.core.remote.failures._WAITS", (0.0,))
     write_birds(tmp_path / "birds")
     hub.put("me/birds", files_of(tmp_path / "birds"))
     hub.fail("GET", "/resolve/.*parquet", how, times=1_000)

@@ -55,9 +55,10 @@ def test_a_diff_names_every_row_that_differs_and_what_did_it(tmp_path: Path) -> 
     found = api.diff(one / "good", other / "good")
     assert found.counts == {"same": 3, "added": 1, "removed": 3, "moved": 1, "relabelled": 1, "changed": 1}
     dropped = Because("good", 1, "where", "not_true", "the expression is not true", 2)
-    absent = Because("", 0, "", "not_in_source", "not among the rows that were read", 1)
+    there = "not among the rows that the {} version read"
+    absent, new = (Because("", 0, "", "not_in_source", there.format(which), 1) for which in ("second", "first"))
     assert found.removed_because == (dropped, absent)
-    assert found.added_because == (absent,)
+    assert found.added_because == (new,)
     assert (found.splits, found.classes) == ((ValueChange("train", "test", 1),), (ValueChange("cat", "dog", 1),))
     where = "read from the source in both versions; its values there differ"
     assert found.columns[-1] == ColumnChange("words", 1, where)

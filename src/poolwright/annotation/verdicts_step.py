@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -18,6 +16,8 @@ from poolwright.core.columns import UID
 from poolwright.core.errors import InputError, StepError
 from poolwright.core.frame import Context, Frame
 from poolwright.core.pool import PathOrUrl
+from poolwright.core.remote.files import local_file
+from poolwright.core.remote.listing import is_file
 from poolwright.core.rows import Rows, one_array
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
@@ -79,7 +79,7 @@ class Verdicts(Step):
 
     def check_files(self, given: pa.Schema) -> None:
         for path in self.path:
-            if not os.path.isfile(path):
+            if not is_file(path):
                 raise StepError(f"verdicts: there is no file {path}; `poolwright audit` writes a sheet to fill in")
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
@@ -93,7 +93,7 @@ class Verdicts(Step):
         return [pa.field(VERDICT, pa.string())]
 
     def fit(self, frame: Frame, context: Context) -> State:
-        read = [verdict_file(Path(path), self.words, field=self.field) for path in self.path]
+        read = [verdict_file(local_file(path), self.words, field=self.field) for path in self.path]
         given: list[Verdict] = [one for file in read for one in file.answers]
         merged = merge(given)
         table = pa.table({UID: pa.array(list(merged), pa.string()), VERDICT: pa.array(merged.values(), pa.string())})

@@ -14,10 +14,10 @@ from poolwright.recipe.recipe import ReleaseSpec, build_partly
 from poolwright.recipe.source import read_source
 from poolwright.recipe.tables import StepSpec
 from poolwright.release.folder import check_target, is_release
-from poolwright.run.foreseen import foreseen
 from poolwright.run.memory import in_words
 from poolwright.run.plan import TablePlan
 from poolwright.run.planning import Planning
+from poolwright.run.sources.foreseen import foreseen
 
 if TYPE_CHECKING:
     from poolwright.api.results import RunResult

@@ -22,6 +22,7 @@ from poolwright.recipe.recipe import Recipe as _Recipe
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.engine import make_engine
 from poolwright.run.memory import in_words
+from poolwright.run.remote.folder import remote_url, run_folder, work_folder
 from poolwright.run.run import Run, open_run
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def run(
 
     Args:
         recipe: a recipe or the path of one.
-        folder: the run folder; default `runs/<name>` next to the recipe.
+        folder: the run folder; default `runs/<name>` next to the recipe. A URL, such as s3://bucket/runs/x, is kept the
+            same as a work folder there, whose path the result has.
         sets: overrides `a.b=value`, if `recipe` is a path.
         tables: only these tables and those they come from; nothing is released or measured then.
         fresh: tables to start over, with the tables that come from them and the releases of all of them.
@@ -85,26 +87,29 @@ def run(
     check_loaded(loaded, targets=release and tables is None)
     with shown(listener, progress) as seen:
         log = EventLog(seen, hide=loaded.source.hide)
-        work = Run(loaded, _folder(loaded, folder), make_engine(engine, workers, address), log, batch_rows, keep_stages)
-        with log.during("run", recipe=loaded.name, engine=engine, workers=workers, tables=tables, fresh=fresh or None):
-            for one in loaded.releases if release and tables is None else ():
-                check_store(one, overwrite, log)
-            proposed = _proposed(work, tables) if extend == "refit" else ()
-            if proposed:
-                if not (accept(proposed) if callable(accept) else accept):
-                    kept = {name: work.before_growth().table(name) for name in work.refitted}
-                    return RunResult(work.folder, public_tables(kept), (), (), proposed)
-                work.accept_refit()
-            made = work.run(tables, fresh, extend == "frozen")
-            if extend == "refit":
-                work.extended |= set(made)
-            if tables is not None:
-                return RunResult(work.folder, public_tables(made), (), (), proposed, bool(proposed))
-            with in_words(loaded, work.folder):
-                # Before the releases, whose cards show the figures.
-                measured = measure_all(loaded.figures, made, work.folder, log, workers, loaded.source.hide)
-                written = tuple(write_release(work, one, overwrite, measured) for one in loaded.releases if release)
-            return RunResult(work.folder, public_tables(made), written, measured, proposed, bool(proposed))
+        with run_folder(loaded, folder, log) as here:
+            work = Run(loaded, here, make_engine(engine, workers, address), log, batch_rows, keep_stages)
+            words = {"recipe": loaded.name, "engine": engine, "workers": workers, "tables": tables}
+            with log.during("run", **words, fresh=fresh or None):
+                for one in loaded.releases if release and tables is None else ():
+                    check_store(one, overwrite, log)
+                proposed = _proposed(work, tables) if extend == "refit" else ()
+                if proposed:
+                    if not (accept(proposed) if callable(accept) else accept):
+                        kept = {name: work.before_growth().table(name) for name in work.refitted}
+                        return RunResult(work.folder, public_tables(kept), (), (), proposed)
+                    work.accept_refit()
+                made = work.run(tables, fresh, extend == "frozen")
+                if extend == "refit":
+                    work.extended |= set(made)
+                if tables is not None:
+                    return RunResult(work.folder, public_tables(made), (), (), proposed, bool(proposed))
+                with in_words(loaded, work.folder):
+                    # Before the releases, whose cards show the figures.
+                    measured = measure_all(loaded.figures, made, work.folder, log, workers, loaded.source.hide)
+                    releases = loaded.releases if release else ()
+                    written = tuple(write_release(work, one, overwrite, measured) for one in releases)
+                return RunResult(work.folder, public_tables(made), written, measured, proposed, bool(proposed))
 
 
 def _proposed(work: Run, tables: Sequence[str] | None) -> tuple[Changes, ...]:
@@ -277,4 +282,8 @@ def _load(recipe: RecipeLike, sets: Sequence[str] = ()) -> _Recipe:
 
 
 def _folder(recipe: _Recipe, folder: str | Path | None) -> Path:
-    return Path(folder).resolve() if folder is not None else recipe.default_run
+    """Return a run folder to look at; of a remote one its work folder."""
+    if folder is None:
+        return recipe.default_run
+    url = remote_url(folder)
+    return Path(folder).resolve() if url is None else work_folder(recipe, url)

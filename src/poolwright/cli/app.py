@@ -86,7 +86,11 @@ Sets = Annotated[
 ]
 Folder = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option("--run", help="The run folder; default runs/<name> next to the recipe.", metavar="DIR"),
+    typer.Option(
+        "--run",
+        help="The run folder, or its URL, such as s3://bucket/runs/x; default runs/<name> next to the recipe.",
+        metavar="DIR",
+    ),
 ]
 FetchSets = Annotated[
     Optional[list[str]],  # noqa: UP045

@@ -121,24 +121,6 @@ def digest_file(path: Path | str) -> str:
     return digest.hexdigest()
 
 
-KEPT_DIGESTS = ("sha256:", "git-sha1:")
-"""How a digest begins that a remote file system keeps."""
-
-
-def known_digest(info: Mapping[str, Any]) -> str | None:
-    """Return the digest of a remote file that its file system itself keeps, such as the Hub; None if it keeps none.
-
-    Args:
-        info: what fsspec's `info` says of the file.
-
-    Returns:
-        'sha256:' or 'git-sha1:' with the digest, hex; the latter of the content as Git stores it.
-    """
-    if lfs := info.get("lfs"):
-        return f"sha256:{lfs['sha256']}"
-    return f"git-sha1:{info['blob_id']}" if info.get("blob_id") else None
-
-
 def sha256_file(path: Path | str) -> str:
     """Return the SHA-256 of a local file, hex."""
     with open(path, "rb") as file:

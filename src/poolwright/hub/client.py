@@ -12,7 +12,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from poolwright.core.errors import PoolwrightError, RecipeError, TransferError
-from poolwright.core.runtime.remote import status_of
+from poolwright.core.remote.failures import status_of
 from poolwright.hub.addresses import HubAddress
 
 if TYPE_CHECKING:

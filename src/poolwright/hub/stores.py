@@ -13,8 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from poolwright.core.errors import RecipeError, ReleaseError, TransferError
+from poolwright.core.errors import ReleaseError, TransferError
 from poolwright.core.files import PARTIAL
+from poolwright.core.remote.failures import is_remote
+from poolwright.core.remote.schemes import file_system, keys_for
 from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.core.wording import some
 from poolwright.hub.addresses import leads_out
@@ -25,7 +27,6 @@ PROGRESS = f"{SUMS}{PARTIAL}"
 _SAVE_SECONDS = 10.0
 _LARGE = 16 << 20
 _THREADS = 4
-_CONNECT_SECONDS = 5
 _S3_OPTIONS = {"chunksize": 16 << 20, "max_concurrency": 4}
 """Bytes and number of the pieces of a file that are in memory at once."""
 
@@ -35,7 +36,7 @@ class _Store:
 
     def __init__(self, url: str, listener: Listener) -> None:
         self.url, self.listener = url, listener
-        self.system, self.root = _file_system(url)
+        self.system, self.root = file_system(url)
         self.name = url.rpartition("/")[2]
         self.options = _S3_OPTIONS if url.startswith("s3://") else {}
 
@@ -50,7 +51,7 @@ class _Store:
         """Ask once, as a store that is out of reach would be asked again for a while before the error is raised."""
         if not self.url.startswith("s3://"):
             return
-        once, _ = _file_system(self.url, attempts=1)
+        once, _ = file_system(self.url, attempts=1)
         once.retries = 1
         try:
             once.ls(self.root, refresh=True)
@@ -101,10 +102,9 @@ class _Store:
         except Exception as error:
             if isinstance(error, PermissionError) or "Credentials" in type(error).__name__:
                 raise TransferError(
-                    f"{self.url}: there are no keys for the store, or they may not do this; set AWS_PROFILE, or "
-                    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                    f"{self.url}: there are no keys for the store, or they may not do this; {keys_for(self.url)}"
                 ) from None
-            if not isinstance(error, OSError) and type(error).__module__.split(".")[0] not in _CLIENTS:
+            if not isinstance(error, OSError) and not is_remote(error):
                 raise
             said = type(error).__name__
             where = f"check the connection, the proxy and {_ENDPOINT}; " if said in _UNREACHED else ""
@@ -116,7 +116,6 @@ class _Store:
 
 _ENDPOINT = "AWS_ENDPOINT_URL_S3"
 _UNREACHED = frozenset(("EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError"))
-_CLIENTS = frozenset(("botocore", "aiobotocore", "aiohttp", "s3fs", "gcsfs", "adlfs", "google", "azure"))
 
 
 class StorePush(_Store):
@@ -252,20 +251,6 @@ class StoreSource(_Store):
 
     def tidy(self, folder: Path) -> None:
         """Do nothing: partial files have other names, and are replaced."""
-
-
-def _file_system(url: str, attempts: int | None = None) -> tuple[Any, str]:
-    import fsspec
-
-    options: dict[str, Any] = {}
-    if url.startswith("s3://"):  # which by default is waited for for minutes
-        options["config_kwargs"] = {"connect_timeout": _CONNECT_SECONDS}
-        options["config_kwargs"] |= {"retries": {"total_max_attempts": attempts}} if attempts else {}
-    try:
-        system, path = fsspec.core.url_to_fs(url, **options)
-    except (ImportError, ValueError) as error:
-        raise RecipeError(f"{url}: no file system for this URL ({error})") from None
-    return system, str(path)
 
 
 def _sha256(text: str) -> str:

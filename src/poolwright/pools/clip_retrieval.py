@@ -14,6 +14,8 @@ from pydantic import Field, PrivateAttr, field_serializer
 from poolwright.core.columns import TEXT, UID
 from poolwright.core.errors import RecipeError
 from poolwright.core.pool import Part, PathOrUrl, Pool
+from poolwright.core.remote.listing import is_folder
+from poolwright.core.remote.schemes import is_url
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.mapping import ROW, ColumnRequest, class_names, drifts
 from poolwright.pools.columns.path_columns import folder_names
@@ -22,7 +24,7 @@ from poolwright.pools.columns.sidecar_vectors import VectorFiles
 from poolwright.pools.columns.table_plan import ReadPlan, parquet_columns
 from poolwright.pools.columns.vectors import MadeBy
 from poolwright.pools.readers.parquet import read_footer
-from poolwright.pools.readers.paths import PathsOrUrls, base_name, file_system, files_below, is_url, join, map_files
+from poolwright.pools.readers.paths import PathsOrUrls, base_name, files_below, join, map_files
 
 IMAGES, TEXTS, METADATA = "img_emb", "text_emb", "metadata"
 _FILE = re.compile(r"(img_emb|text_emb|metadata)/\1_([0-9]+)\.(npy|parquet)")
@@ -189,7 +191,8 @@ def _find(root: str) -> _Found:
     Raises:
         RecipeError: there are none, or two of one number.
     """
-    _check_folder(root)
+    if not is_folder(root):
+        raise RecipeError(f"{root}: no such folder")
     partitions: dict[int, dict[str, str]] = {}
     for name in sorted(files_below(root, lambda name: name.endswith((".npy", ".parquet")))):
         match = _FILE.fullmatch(name)
@@ -206,13 +209,3 @@ def _find(root: str) -> _Found:
             "which holds metadata/ and img_emb/"
         )
     return _Found({str(number): files for number, files in sorted(partitions.items())}, kinds)
-
-
-def _check_folder(root: str) -> None:
-    if is_url(root):
-        system, path = file_system(root)
-        there = system.isdir(path)
-    else:
-        there = os.path.isdir(root)
-    if not there:
-        raise RecipeError(f"{root}: no such folder")

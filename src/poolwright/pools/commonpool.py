@@ -15,6 +15,7 @@ from pydantic import Field, PrivateAttr
 from poolwright.core.columns import HEIGHT, UID, WIDTH
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part, PathOrUrl, Pool
+from poolwright.core.remote.listing import is_file
 from poolwright.core.rows import one_array
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.mapping import ColumnRequest, class_names, drifts
@@ -22,7 +23,6 @@ from poolwright.pools.columns.shards import (
     Shard,
     find_arrays,
     find_numbered,
-    is_file,
     read_shard,
     renamed,
     shard_parts,

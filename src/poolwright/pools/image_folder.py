@@ -18,12 +18,14 @@ from poolwright.core.files import ImageRoot, leading_out
 from poolwright.core.images.formats import HAS_HEIF, HEIF_EXTENSIONS, IMAGE_FORMATS, is_image_name
 from poolwright.core.params import Encoding
 from poolwright.core.pool import Part, Pool
+from poolwright.core.remote.listing import is_folder
+from poolwright.core.remote.schemes import is_url
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.captions import DEFAULT_KEYS, CaptionFiles, caption_columns, caption_files
 from poolwright.pools.columns.casting import as_given, given_type, table_of
 from poolwright.pools.columns.path_columns import folder_names
 from poolwright.pools.columns.path_pattern import Pattern
-from poolwright.pools.readers.paths import PathsOrUrls, file_system, files_below, is_url, join, reading
+from poolwright.pools.readers.paths import PathsOrUrls, files_below, join, reading
 from poolwright.pools.values.exif import exif_columns
 
 PART_FILES = 512
@@ -141,11 +143,7 @@ class ImageFolder(Pool):
 
     def _look(self) -> None:
         """Check that there is at least one image, without listing all."""
-        if is_url(self._folder):
-            system, top = file_system(self._folder)
-            if not system.isdir(top):
-                raise RecipeError(f"{self._folder}: no such folder")
-        elif not os.path.isdir(self._folder):
+        if not is_folder(self._folder):
             what = "is a file, not a folder" if os.path.exists(self._folder) else "no such folder"
             raise RecipeError(f"{self._folder}: {what}")
         if next(files_below(self._folder, is_image_name), None) is None:

@@ -7,25 +7,17 @@ downloaded, and `00000_stats.json` last (https://github.com/rom1504/img2dataset)
 from __future__ import annotations
 
 import json
-import os
 import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from poolwright.core.errors import RecipeError
 from poolwright.core.images.formats import IMAGE_EXTENSIONS, UNKNOWN_EXTENSION
-from poolwright.pools.columns.shards import is_file, numeric_order
+from poolwright.core.remote.files import open_file
+from poolwright.core.remote.listing import is_file, is_folder
+from poolwright.pools.columns.shards import numeric_order
 from poolwright.pools.readers.parquet import Footer, read_footer
-from poolwright.pools.readers.paths import (
-    base_name,
-    file_system,
-    files_below,
-    find_files,
-    is_url,
-    join,
-    map_files,
-    open_file,
-)
+from poolwright.pools.readers.paths import base_name, files_below, find_files, join, map_files
 from poolwright.pools.readers.tar_members import cut_off
 
 _UNFINISHED = "it is still being written, or was only copied in part"
@@ -131,14 +123,7 @@ def _look(base: str) -> Download:
     has_table, has_stats = is_file(base + ".parquet"), is_file(base + "_stats.json")
     footer = read_footer(base + ".parquet") if has_table else Footer(None)
     count = _count(base + "_stats.json") if has_stats else None
-    return Download(base, footer, has_table, is_file(base + ".tar"), _is_folder(base), has_stats, count)
-
-
-def _is_folder(path: str) -> bool:
-    if not is_url(path):
-        return os.path.isdir(path)
-    system, inner = file_system(path)
-    return bool(system.isdir(inner))
+    return Download(base, footer, has_table, is_file(base + ".tar"), is_folder(base), has_stats, count)
 
 
 def _count(stats: str) -> int | None:

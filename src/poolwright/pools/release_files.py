@@ -12,9 +12,11 @@ from typing import Any
 
 from poolwright.core.columns import LABEL
 from poolwright.core.errors import InputError, RecipeError
-from poolwright.core.files import known_digest
-from poolwright.core.runtime.remote import reaching
-from poolwright.pools.readers.paths import file_system, is_url, join, open_file
+from poolwright.core.remote.failures import reaching
+from poolwright.core.remote.files import open_file
+from poolwright.core.remote.listing import info_of
+from poolwright.core.remote.schemes import is_url
+from poolwright.pools.readers.paths import join
 
 RECORD, SUMS = "release.json", "SHA256SUMS"
 KEY = "key"
@@ -156,8 +158,7 @@ def _digest(file: str) -> str | None:
     """Return the SHA-256 of a file, of large files of the Hub without reading them; None if there is none."""
     try:
         if is_url(file):
-            system, path = file_system(file)
-            known = known_digest(system.info(path)) or ""
+            known = info_of(file).digest or ""
             if known.startswith("sha256:"):
                 return known.removeprefix("sha256:")
         with reaching(file), open_file(file) as source:

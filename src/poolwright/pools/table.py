@@ -15,6 +15,7 @@ from poolwright.core.columns import IMAGE, IMAGE_PATH, ROW_ERROR, UID
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.params import Encoding
 from poolwright.core.pool import Part, PathOrUrl, Pool
+from poolwright.core.remote.schemes import is_url
 from poolwright.core.rows import one_array
 from poolwright.core.wording import some
 from poolwright.pools.columns.cached import Once
@@ -45,7 +46,7 @@ from poolwright.pools.columns.table_plan import (
 from poolwright.pools.columns.vectors import fewer_rows
 from poolwright.pools.readers.columnar import read_footer, read_rows
 from poolwright.pools.readers.parquet import Footer, read_parquet
-from poolwright.pools.readers.paths import PathsOrUrls, find_files, is_url, map_files, reading, stem
+from poolwright.pools.readers.paths import PathsOrUrls, find_files, map_files, reading, stem
 from poolwright.pools.text.dialects import Dialect, Quote, dialect_of
 
 __all__ = ["TablePool", "TableVectors", "read_parquet"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from poolwright.core.errors import ReleaseError
 from poolwright.core.files import remove, sha256_file, write_atomically
+from poolwright.core.remote.files import open_file
 from poolwright.core.results.changes import Changes
 from poolwright.core.table import RECORD
 from poolwright.release.card.croissant.document import CROISSANT
@@ -58,10 +59,9 @@ def fetched_release(url: str, folder: Path) -> Path:
     Raises:
         ReleaseError: there is no release, it cannot be read, or a file is not what its checksum says.
     """
-    import fsspec
 
     def copy(name: str, to: Path) -> None:
-        with fsspec.open(f"{url.rstrip('/')}/{name}", "rb") as file:
+        with open_file(f"{url.rstrip('/')}/{name}") as file:
             write_atomically(to, lambda out: [out.write(block) for block in iter(lambda: file.read(1 << 20), b"")])
 
     try:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from poolwright.core.runtime.locks import hold_or_refuse
 
+LOCK = "run.lock"
+
 
 def run_lock(folder: Path) -> AbstractContextManager[None]:
     """Hold the lock of a run folder.
@@ -14,4 +16,4 @@ def run_lock(folder: Path) -> AbstractContextManager[None]:
     Raises:
         PoolwrightError: another process holds it; the message says which one, and what to do.
     """
-    return hold_or_refuse(folder / "run.lock", folder)
+    return hold_or_refuse(folder / LOCK, folder)

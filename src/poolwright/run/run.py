@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from poolwright.core.columns import IMAGE
 from poolwright.core.errors import PoolwrightError, RecipeError, did_you_mean
 from poolwright.core.files import digest_file, remove, remove_partials
+from poolwright.core.images.image import roots_of
 from poolwright.core.roles import AnnotationStep
 from poolwright.core.runtime.event_log import EventLog
 from poolwright.core.runtime.progress import Listener, Silent
@@ -27,9 +29,10 @@ from poolwright.run.lock import run_lock
 from poolwright.run.memory import check_same_recipe, in_words, recall, remember
 from poolwright.run.plan import TablePlan, plan_table
 from poolwright.run.planning import Planning
+from poolwright.run.remote.folder import refuse_remote
 from poolwright.run.sources.grown import GrownSource, in_order_of
 from poolwright.run.sources.inputs import CACHE, Inputs, first_files, inputs_of
-from poolwright.run.sources.source import Source, pool_source, table_source
+from poolwright.run.sources.source import Source, local, path_of, pool_source, table_source
 from poolwright.run.sources.union import UnionSource
 from poolwright.run.table_run import TableRun, note_pace, numbered_by_verb, start_over, worklist_of
 
@@ -80,7 +83,7 @@ class Run(Planning):
         wanted = self.wanted(tables)
         self._check_table_names(fresh)
         self.started_over, self._extends = set(fresh), extend
-        with self._locked():
+        with self._locked(wanted):
             self._check_unchanged(wanted, fresh)
             remove(self.folder / REFITTING)
             for name in fresh:
@@ -104,10 +107,11 @@ class Run(Planning):
             ChangedError: something besides new parts differs.
             PoolwrightError: as `run`.
         """
-        with self._locked():
+        wanted = self.wanted(tables)
+        with self._locked(wanted):
             self.refitted.clear()
             made: dict[str, Table] = {}
-            for name in self.wanted(tables):
+            for name in wanted:
                 reads = set(self.recipe.tables[name].reads) & set(self.recipe.tables)
                 if all((self.table_folder(one) / RECORD).exists() for one in {name, *reads}):
                     made |= self._refit(name, reads & self.refitted)
@@ -147,9 +151,15 @@ class Run(Planning):
         return run
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Hold the run folder, with nothing left in it of an interrupted extension."""
-        with in_words(self.recipe, self.folder), run_lock(self.folder):
+    def _locked(self, wanted: Sequence[str] = ()) -> Iterator[None]:
+        """Hold the run folder, with nothing left in it of an interrupted extension.
+
+        Args:
+            wanted: tables that are made meanwhile; all machines must share what they need.
+        """
+        inputs = partial(self._first_inputs, wanted)
+        shared = self.engine.sharing(self.folder, inputs) if wanted else nullcontext()
+        with in_words(self.recipe, self.folder), run_lock(self.folder), shared:
             wait_for_interrupted_units()
             check_same_recipe(self.recipe, self.folder)
             finish_extending(self.folder)
@@ -160,6 +170,14 @@ class Run(Planning):
         if isinstance(self.listener, EventLog):
             self.listener.keep_in(self.folder)
         self._sweep()
+
+    def _first_inputs(self, wanted: Sequence[str]) -> list[str]:
+        """Return the first local file of each pool that tables read, and the folder of its images."""
+        used = {name for table in wanted for name in self.recipe.tables[table].reads} & set(self.recipe.pools)
+        sources = [self._pool(name) for name in sorted(used)]
+        files = [file for source in sources for part in source.parts[:1] for file in part.files[:1]]
+        files += [root for source in sources for root in roots_of(source.image_root) if root]
+        return [str(path_of(file)) for file in files if local(file)]
 
     def _sweep(self) -> None:
         """Remove what killed writers left; the studio, which may be writing, is given an hour."""
@@ -420,5 +438,6 @@ def open_run(folder: str | Path) -> Run:
     Raises:
         InputError: the folder is not a run folder.
     """
+    refuse_remote(folder)
     folder = Path(folder).resolve()
     return Run(recall(folder), folder)

@@ -159,7 +159,7 @@ class PoolSuite:
             next(batches, None)
             batches.close()  # type: ignore[attr-defined]
 
-    def test_the_source_stays_old_parts_only(self, tmp_path: Path) -> None:
+    def test_the_source_stays_as_it_was(self, tmp_path: Path) -> None:
         """Reading changes no file of the source."""
         parameters = self.write(tmp_path)
         before = digests(tmp_path)

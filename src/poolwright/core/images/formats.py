@@ -85,6 +85,8 @@ def is_image_name(name: str) -> bool:
 
 def extension_of_bytes(data: bytes) -> str | None:
     """Return the extension of an image file by its first bytes; None if they are of no format that is read."""
+    if data[:3] == _MAGIC[0][0]:
+        return _MAGIC[0][1]  # most files are JPEG
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "webp"
     if data[4:12] in (b"ftypavif", b"ftypavis"):

@@ -24,8 +24,9 @@ from poolwright.core.files import ImageRoot, is_below
 from poolwright.core.images.formats import HAS_HEIF, IMAGE_FORMATS
 from poolwright.core.images.headers import claimed_size, cut_short, jpeg_headers, unfinished
 from poolwright.core.images.pixels import to_rgb, upright
+from poolwright.core.remote.failures import reaching, status_of
+from poolwright.core.remote.files import read_whole
 from poolwright.core.rows import Rows
-from poolwright.core.runtime.remote import reaching, status_of
 from poolwright.core.step import Reason
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ _JPEG = b"\xff\xd8\xff"
 
 DRAFT_MARGIN = 2
 """A JPEG is decoded at 1/2, 1/4 or 1/8 if that leaves this many times the wanted size on both edges."""
+
+_READ_AT_ONCE = 1 << 24
 
 _CODES = {reason.name: code for code, reason in enumerate(REASONS, start=1)}
 
@@ -190,15 +193,19 @@ def _inside(path: str) -> str | None:
 
 def _read_local(path: str, limits: Limits) -> bytes | str:
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
+        # Without Python's buffer, which takes as long as to read a small file.
+        with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 return "unreadable_file"
             if status.st_size > limits.max_bytes:
                 return "too_many_bytes"
             data = file.read(status.st_size + 1)
-            if len(data) > status.st_size:  # it has grown, or is of a file system that knows no sizes
-                data += file.read(limits.max_bytes + 1 - len(data))
+            if len(data) != status.st_size:  # it has changed, or is of a file system that knows no sizes
+                parts = [data]
+                while parts[-1] and (left := limits.max_bytes + 1 - sum(map(len, parts))) > 0:
+                    parts.append(file.read(min(left, _READ_AT_ONCE)))
+                data = b"".join(parts)
             return refused(data, limits) or data
     except (FileNotFoundError, NotADirectoryError):
         return "missing_file"
@@ -222,11 +229,8 @@ def _read_url(url: str, limits: Limits) -> bytes | str:
 
 
 def _fetched(url: str, limits: Limits) -> bytes | str:
-    import fsspec
-
     try:
-        files, path = fsspec.core.url_to_fs(url)
-        data: bytes = files.cat_file(path, start=0, end=limits.max_bytes + 1)
+        data = read_whole(url, limits.max_bytes + 1)
     except Exception as error:
         if 400 <= (status_of(error) or 0) < 500 and status_of(error) not in (408, 429):  # of this file alone
             return "unreadable_file"

@@ -26,7 +26,7 @@ _FOUND = pa.schema(
     ]
 )
 _WORDS = {
-    NOT_IN_SOURCE: "not among the rows that were read",
+    NOT_IN_SOURCE: "not among the rows that the {} version read",
     UNKNOWN: "not known",
 }
 
@@ -47,9 +47,10 @@ def find_reasons(joined: JoinedVersions, side: str, other: Version) -> tuple[tup
     if joined.count(f"is_{side}"):
         notes = _from_ledgers(joined, side, other) if other.run else _unknown(side, other)
     rest = UNKNOWN if notes else NOT_IN_SOURCE
+    because = _WORDS[rest].format("second" if side == "removed" else "first")
     joined.base.execute(
         f"create table why_{side} as select differing.uid, coalesce(tab, '') tab, coalesce(step, 0) step, "
-        f"coalesce(verb, '') verb, coalesce(reason, '{rest}') reason, coalesce(because, '{_WORDS[rest]}') because "
+        f"coalesce(verb, '') verb, coalesce(reason, '{rest}') reason, coalesce(because, '{because}') because "
         f"from differing left join (select * from found_{side} qualify row_number() over "
         f"(partition by uid order by reason = 'duplicate_uid', place) = 1) using (uid) where is_{side}"
     )

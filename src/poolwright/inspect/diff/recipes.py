@@ -46,11 +46,11 @@ def _of_inputs(old: TableRecord, new: TableRecord) -> Iterator[str]:
     new_files = [path for path in now if path not in was and now[path] not in was.values()]
     gone = [path for path in was if path not in now and was[path] not in now.values()]
     changed = [path for path in now if path in was and was[path] != now[path]]
-    for words, files in (("only in the second", new_files), ("only in the first", gone), ("changed between", changed)):
+    only = "only in the {} version"
+    for words, files in ((only.format("second"), new_files), (only.format("first"), gone), ("other content", changed)):
         if files:
-            noun = f"input file {files[0]}" if len(files) == 1 else f"{len(files):,} input files, such as {files[0]},"
-            version = "the versions" if files is changed else "version"
-            yield f"{new.name}: {noun} {words} {version}"
+            more = f" and {len(files) - 1:,} more input files" if len(files) > 1 else ""
+            yield f"{new.name}: {words}: input file {files[0]}{more}"
 
 
 def _of_step(old: StepRecord, new: StepRecord) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from poolwright.core.errors import InputError, did_you_mean
 from poolwright.core.files import digest_file, sha256_file
+from poolwright.core.remote.files import local_file
 from poolwright.core.state import State
 from poolwright.models.classifiers.calibration import Calibration
 from poolwright.models.classifiers.from_sklearn import from_sklearn
@@ -42,6 +44,8 @@ def read_classifier(path: str, classes: Sequence[str] | None = None, positive: s
     take = _KINDS.get(file.suffix.lower())
     if take is None:
         raise InputError(f"{path}: a classifier is a file {', '.join(_KINDS)}; save it as .skops, or export it as ONNX")
+    with suppress(FileNotFoundError):
+        file = local_file(path)
     if not file.is_file():
         raise InputError(f"there is no file {path}")
     state = take(file, classes)
@@ -54,7 +58,7 @@ def read_classifier(path: str, classes: Sequence[str] | None = None, positive: s
             f"{path} knows no class '{positive}'; its {len(names)} are {', '.join(names[:20])}; "
             f"{did_you_mean(positive, names)}"
         )
-    source = {**state.values.get("source", {}), "file": file.name, "sha256": sha256_file(path)}
+    source = {**state.values.get("source", {}), "file": file.name, "sha256": sha256_file(file)}
     found = {"positive": 1, "edges": [], **state.values, "source": source}
     if len(names) == 2 and "training" not in found:
         sides = np.concatenate([-_EDGES[::-1], [0], _EDGES]).astype(np.float32)

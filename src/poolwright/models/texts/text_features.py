@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from poolwright.core.encoder import Encoder
 from poolwright.core.errors import RecipeError
+from poolwright.core.remote.files import local_file
 from poolwright.kernels.similarity.unit_length import unit_rows
 
 TEXTS_A_CALL = 1024
@@ -98,10 +98,13 @@ def features_axis(path: str, classes: int, width: int, axis: int | None = None) 
 
 def _open(path: str) -> np.ndarray:
     """Open the array of a file without reading it; one vector (d,) as (1, d)."""
-    if not Path(path).is_file():
-        raise RecipeError(f"{path}: no such file of text features; check the path")
     try:
-        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
+        file = local_file(path)
+        if not file.is_file():
+            raise FileNotFoundError
+        matrix = np.load(file, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such file of text features; check the path") from None
     except (OSError, ValueError, EOFError) as error:
         raise RecipeError(f"{path}: not a .npy file that can be read: {error}") from None
     if not isinstance(matrix, np.ndarray) or not np.issubdtype(matrix.dtype, np.floating):

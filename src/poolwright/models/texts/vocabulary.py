@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -16,6 +15,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.pool import resolve_path
+from poolwright.core.remote.files import local_file
 from poolwright.core.runtime.text_files import load_json
 from poolwright.core.runtime.yaml_text import load
 from poolwright.models.texts.package_files import clip_metadata, imagenet21k_synsets
@@ -84,8 +85,7 @@ def _resolve(value: Any, info: ValidationInfo) -> Any:
         raise ValueError(
             f"no vocabulary '{value}'; {did_you_mean(value, NAMES)}; or give a file ({', '.join(FORMATS)}) or a list"
         )
-    folder = (info.context or {}).get("folder")
-    return value if folder is None else os.path.normpath(os.path.join(folder, os.path.expanduser(value)))
+    return resolve_path(value, info)
 
 
 VocabularySource = Annotated[
@@ -114,8 +114,8 @@ def read_vocabulary(source: str | Sequence[str | Mapping[str, Any]]) -> Vocabula
         return _imagenet1k()
     if source == "imagenet21k":
         return _imagenet21k()
-    path = Path(source)
     try:
+        path = local_file(source)
         stat = path.stat()
     except OSError:
         raise RecipeError(f"{source}: no such vocabulary file; check the path") from None

@@ -16,12 +16,13 @@ from poolwright.core.files import ImageRoot
 from poolwright.core.images.encoding import Encoding
 from poolwright.core.images.image import local_image
 from poolwright.core.pool import Part, PathOrUrl, Pool
+from poolwright.core.remote.schemes import is_url
 from poolwright.pools.coco.annotations import Annotations, read_annotations, splits_of
 from poolwright.pools.coco.columns import flat, image_columns, object_columns, owners, schema_of
 from poolwright.pools.coco.crops import crops
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.casting import table_of
-from poolwright.pools.readers.paths import PathsOrUrls, find_files, is_url, reading
+from poolwright.pools.readers.paths import PathsOrUrls, find_files, reading
 
 PART_ROWS = 4_096
 _CROP_ROWS = 256

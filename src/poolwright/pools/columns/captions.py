@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from poolwright.core.columns import TEXT
+from poolwright.core.remote.files import open_file
 from poolwright.core.runtime.noting import note
 from poolwright.core.runtime.text_files import decode, load_json, whole_text
-from poolwright.pools.readers.paths import join, map_files, open_file
+from poolwright.pools.readers.paths import join, map_files
 from poolwright.pools.values.texts import SEVERAL
 
 DEFAULT_KEYS = ("text", "caption")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from poolwright.pools.columns.table_plan import ReadPlan
 from poolwright.pools.columns.vectors import MadeBy, fewer_rows, field_of
 from poolwright.pools.readers.numpy_files import ArrayHeader, NoArray, read_headers
 from poolwright.pools.readers.parquet import Footer, read_parquet, runs
-from poolwright.pools.readers.paths import Unreadable, base_name, file_system, find_files, is_url, reading
+from poolwright.pools.readers.paths import Unreadable, base_name, find_files, reading
 
 Check = Callable[[pa.Table, int], "npt.NDArray[np.bool_] | None"]
 """Takes source rows and the row they begin at; returns which of them belong to the pool, None if all do."""
@@ -60,14 +59,6 @@ def find_numbered(paths: Sequence[str], suffixes: Collection[str]) -> list[str]:
     if twice:
         raise RecipeError(f"{twice}: named twice; each file may be read once")
     return found
-
-
-def is_file(path: str) -> bool:
-    """Whether there is a file at a path or URL."""
-    if not is_url(path):
-        return os.path.isfile(path)
-    system, inner = file_system(path)
-    return bool(system.isfile(inner))
 
 
 def source_names(footers: Sequence[Footer]) -> list[str]:

@@ -14,9 +14,10 @@ from pydantic import Field, StringConstraints, model_validator
 
 from poolwright.core.errors import RecipeError
 from poolwright.core.pool import Part, PathOrUrl
+from poolwright.core.remote.schemes import is_url
 from poolwright.pools.columns.vectors import MadeBy, field_of, unit_vectors
 from poolwright.pools.readers.numpy_files import SUFFIXES, ArrayReader, NoArray, read_headers
-from poolwright.pools.readers.paths import Unreadable, base_name, find_files, is_url, stem, suffix
+from poolwright.pools.readers.paths import Unreadable, base_name, find_files, stem, suffix
 
 STEM = "{stem}"
 
@@ -120,7 +121,7 @@ def _sidecar_path(pattern: str, table: str) -> str:
     if "/" in pattern or "\\" in pattern:
         return file
     if is_url(table):
-        return table[: -len(base_name(table))] + file
+        return table.rpartition(base_name(table))[0] + file
     return posixpath.join(os.path.dirname(table), file)
 
 

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from poolwright.core.errors import InputError, RecipeError
+from poolwright.core.remote.schemes import is_url
 from poolwright.pools.columns.casting import plain
 from poolwright.pools.readers.numpy_files import ArrayHeader, ArrayReader, read_headers
-from poolwright.pools.readers.paths import Unreadable, is_url
+from poolwright.pools.readers.paths import Unreadable
 
 Pairs = npt.NDArray[np.uint64]
 """(n, 2): high and low half of each uid."""

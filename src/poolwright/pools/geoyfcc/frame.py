@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from poolwright.core.remote.schemes import is_url
 from poolwright.pools.columns.casting import plain as plain_array
 from poolwright.pools.readers.pandas_frame import PandasFrame, Values, chunks_of, plain, read_frame
-from poolwright.pools.readers.paths import is_url
 from poolwright.pools.yfcc.fields import fields_of
 
 PART_ROWS = 65_536

@@ -15,6 +15,7 @@ from poolwright.core.class_labels import class_labels, named_type, names_of_labe
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, wider_type
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part, PathOrUrl, Pool
+from poolwright.core.remote.schemes import is_url
 from poolwright.core.rows import one_array
 from poolwright.pools.columns import image_paths
 from poolwright.pools.columns.cached import Once
@@ -25,7 +26,7 @@ from poolwright.pools.columns.table_plan import drift_of, widest_type
 from poolwright.pools.geoyfcc.columns import check_source, is_free, is_named, make_columns, own_columns, sources_of
 from poolwright.pools.geoyfcc.frame import PART_ROWS, pickled_columns
 from poolwright.pools.readers.parquet import Footer, read_footer, read_parquet, runs
-from poolwright.pools.readers.paths import PathsOrUrls, base_name, find_files, is_url, map_files, reading, suffix
+from poolwright.pools.readers.paths import PathsOrUrls, base_name, find_files, map_files, reading, suffix
 from poolwright.pools.readers.pickle_files import SUFFIXES
 from poolwright.pools.yfcc.zips import IMAGE_ROWS, ZipImages, find_zips, with_zips
 

@@ -13,7 +13,7 @@ from poolwright.core.columns import IMAGE, IMAGE_PATH
 from poolwright.core.errors import RecipeError
 from poolwright.core.files import ImageRoot
 from poolwright.core.pool import Part, PathOrUrl, Pool
-from poolwright.core.runtime.remote import reaching
+from poolwright.core.remote.failures import reaching
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.casting import DeclaredTypes
 from poolwright.pools.columns.path_columns import FILE_NAME

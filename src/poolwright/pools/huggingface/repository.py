@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.remote.files import open_file
+from poolwright.core.remote.schemes import file_system, is_url
 from poolwright.core.wording import some
 from poolwright.pools.huggingface.card import DEFAULT, Card, CardFeatures, Config, read_card
 from poolwright.pools.huggingface.data_files import inferred, is_of_kind, kind_of, matched
 from poolwright.pools.image_folder import passed_over
-from poolwright.pools.readers.paths import file_system, files_below, first_line, is_url, join, open_file
+from poolwright.pools.readers.paths import files_below, first_line, join
 
 CARD, SAVED, SAVED_SPLITS = "README.md", "state.json", "dataset_dict.json"
 _NOT_DATA = (CARD, SAVED, SAVED_SPLITS, "dataset_info.json", "dataset_infos.json")

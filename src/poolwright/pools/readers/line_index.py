@@ -19,15 +19,11 @@ import numpy as np
 import pyarrow as pa
 
 from poolwright.core.errors import InputError
+from poolwright.core.remote.listing import info_of
+from poolwright.core.remote.schemes import is_url
 from poolwright.core.runtime.locks import one_at_a_time
 from poolwright.pools.readers.line_index_build import ARRAYS, DATA, is_copied, make_index
-from poolwright.pools.readers.paths import (
-    base_name,
-    file_system,
-    first_line,
-    is_url,
-    raise_if_unreachable,
-)
+from poolwright.pools.readers.paths import base_name, first_line, raise_if_unreachable
 
 _VERSION = "v1"
 
@@ -103,15 +99,13 @@ def stamp(file: str) -> str:
     """
     try:
         if not is_url(file):
-            found = os.stat(file)
-            return f"{found.st_size}-{found.st_mtime_ns}-{_VERSION}"
-        system, path = file_system(file)
-        info = system.info(path)
+            status = os.stat(file)
+            return f"{status.st_size}-{status.st_mtime_ns}-{_VERSION}"
+        found = info_of(file)
     except OSError as error:
         raise_if_unreachable(error, file)
         raise InputError(f"{file}: cannot be examined: {first_line(error)}") from None
-    changed = str(info.get("ETag") or info.get("mtime") or info.get("LastModified") or "")
-    return f"{info.get('size') or 0}-{hashlib.sha256(changed.encode()).hexdigest()[:16]}-{_VERSION}"
+    return f"{found.size}-{hashlib.sha256(found.state.encode()).hexdigest()[:16]}-{_VERSION}"
 
 
 def _opened(file: str, path: Path) -> LineIndex:

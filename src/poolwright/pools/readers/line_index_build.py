@@ -16,9 +16,10 @@ import numpy as np
 
 from poolwright.core.errors import InputError
 from poolwright.core.files import PARTIAL, sync_folder
+from poolwright.core.remote.schemes import is_url
 from poolwright.core.runtime.packed import is_packed
 from poolwright.pools.readers.line_blocks import whole_lines
-from poolwright.pools.readers.paths import DAMAGE, first_line, is_url, open_text, raise_if_unreachable
+from poolwright.pools.readers.paths import DAMAGE, first_line, open_text, raise_if_unreachable
 
 ARRAYS = {"ids": np.int64, "offsets": np.int64, "lengths": np.int32}
 DATA = "lines.data"

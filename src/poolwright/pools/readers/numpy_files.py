@@ -14,7 +14,8 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from poolwright.core.errors import did_you_mean
-from poolwright.pools.readers.paths import DAMAGE, Unreadable, first_line, open_file, raise_if_unreachable, suffix
+from poolwright.core.remote.files import open_file
+from poolwright.pools.readers.paths import DAMAGE, Unreadable, first_line, raise_if_unreachable, suffix
 
 SUFFIXES = ("npy", "npz")
 

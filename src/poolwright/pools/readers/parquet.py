@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from poolwright.core.runtime.remote import reaching
-from poolwright.pools.readers.paths import DAMAGE, first_line, is_url, open_file, raise_if_unreachable
+from poolwright.core.remote.failures import reaching
+from poolwright.core.remote.files import open_file
+from poolwright.core.remote.schemes import is_url
+from poolwright.pools.readers.paths import DAMAGE, first_line, raise_if_unreachable
 
 PART_ROWS = 131_072
 
@@ -21,6 +23,7 @@ BATCH_BYTES = 1 << 23
 
 _BUFFER = 1 << 18  # a column chunk is read through this, not whole
 _REMOTE_BUFFER = 1 << 23
+_REMOTE_AHEAD = 1 << 17  # columns that are not wanted are not fetched
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,6 @@ def _open(path: str, dictionary: Collection[str] = ()) -> Iterator[Any]:
         with pq.ParquetFile(path, read_dictionary=coded, buffer_size=_BUFFER, pre_buffer=False) as file:
             yield file
         return
-    with open_file(path) as source:
+    with open_file(path, _REMOTE_AHEAD) as source:
         with pq.ParquetFile(source, read_dictionary=coded, buffer_size=_REMOTE_BUFFER, pre_buffer=False) as file:
             yield file

@@ -17,10 +17,13 @@ from typing import Annotated, Any, BinaryIO, TypeVar, cast
 import pyarrow as pa
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from poolwright.core.errors import BadPart, InputError, MissingExtra, RecipeError, did_you_mean
+from poolwright.core.errors import BadPart, InputError, RecipeError, did_you_mean
 from poolwright.core.pool import Part, PathOrUrl
+from poolwright.core.remote import listing
+from poolwright.core.remote.failures import reaching, retried
+from poolwright.core.remote.files import open_file
+from poolwright.core.remote.schemes import file_system, is_url, keys_for
 from poolwright.core.runtime.packed import unpacked, unpacked_name
-from poolwright.core.runtime.remote import reaching
 from poolwright.core.runtime.text_files import encoding_of
 
 T = TypeVar("T")
@@ -54,13 +57,10 @@ DAMAGE = (pa.ArrowException, OSError, EOFError, ValueError, zlib.error, zipfile.
 """Exceptions that readers raise on damaged files. pyarrow raises OSError without an errno for damage."""
 
 
-def is_url(path: str) -> bool:
-    """Whether a path is a URL, such as s3://bucket/key."""
-    return "://" in path
-
-
 def base_name(path: str) -> str:
     """Return the last part of the path."""
+    if path.startswith(("https://", "http://")):
+        return posixpath.basename(path.partition("?")[0])  # what follows may be a signature
     return posixpath.basename(path if is_url(path) else path.replace(os.sep, "/"))
 
 
@@ -74,19 +74,6 @@ def stem(path: str) -> str:
     """Return the file name without the ending of a packed file, such as '.gz', and without the extension."""
     name = unpacked_name(base_name(path))
     return name.rpartition(".")[0] or name
-
-
-def open_file(path: str) -> BinaryIO:
-    """Open a file for reading. The caller closes it.
-
-    Raises:
-        RecipeError: the URL's file system is not known or not installed.
-        OSError: the file cannot be opened.
-    """
-    if not is_url(path):
-        return open(path, "rb")
-    system, inner = file_system(path)
-    return cast(BinaryIO, system.open(inner, "rb"))
 
 
 def map_files(function: Callable[[str], T], files: Sequence[str], root: str) -> list[T]:
@@ -134,21 +121,6 @@ class _AsUtf8(io.RawIOBase):
     def close(self) -> None:
         super().close()
         self._file.close()
-
-
-def file_system(url: str) -> tuple[Any, str]:
-    """Return the fsspec file system of a URL, and the path in it."""
-    import fsspec
-
-    try:
-        system, path = fsspec.core.url_to_fs(url)
-    except ImportError as error:
-        if url.startswith("hf://"):
-            raise MissingExtra("huggingface_hub", "datasets of the Hugging Face Hub") from None
-        raise RecipeError(f"{url}: no file system for this URL ({error})") from None
-    except ValueError as error:
-        raise RecipeError(f"{url}: no file system for this URL ({error})") from None
-    return system, str(path)
 
 
 @contextmanager
@@ -239,22 +211,23 @@ def _find_url(path: str, suffixes: Collection[str]) -> list[str]:
         with reaching(path):
             return _find_remote(path, suffixes)
     except FileNotFoundError:
-        raise RecipeError(f"{path}: no such dataset or bucket, or it is not visible without a token or keys") from None
+        raise RecipeError(
+            f"{path}: no such file or folder, or it is not visible without keys; mind the spelling, or {keys_for(path)}"
+        ) from None
 
 
 def _find_remote(path: str, suffixes: Collection[str]) -> list[str]:
     system, inner = file_system(path)
-    system.invalidate_cache()  # of an earlier run in this process
+    listing.forget([path])  # what an earlier run in this process saw
     if "*" in path:
-        found = sorted(str(file) for file in system.glob(inner) if system.isfile(file))
+        entries = retried(lambda: system.glob(inner, detail=True))
+        found = sorted(str(name) for name, info in entries.items() if info["type"] == "file")
         if not found:
             raise RecipeError(f"{path}: no file matches")
         return [str(system.unstrip_protocol(file)) for file in found]
-    if system.isfile(inner):
-        return [path]
-    if system.isdir(inner):
+    if listing.is_folder_at(path):
         return _in_folder(path, suffixes)
-    raise RecipeError(f"{path}: no such file or folder")
+    return [path]
 
 
 def _in_folder(path: str, suffixes: Collection[str]) -> list[str]:
@@ -294,10 +267,7 @@ def files_below(root: str, wanted: Callable[[str], bool]) -> Iterator[str]:
 
 
 def _remote_below(root: str, wanted: Callable[[str], bool]) -> Iterator[str]:
-    system, top = file_system(root)
-    top = top.rstrip("/")
-    for path in system.find(top):
-        relative = str(path)[len(top) :].lstrip("/")
+    for relative in listing.files_below(root):
         if wanted(relative.rpartition("/")[2]) and not any(name.startswith(".") for name in relative.split("/")):
             yield relative
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO, cast
 
-from poolwright.pools.readers.paths import Unreadable, first_line, open_file, raise_if_unreachable
+from poolwright.core.remote.files import open_file
+from poolwright.pools.readers.paths import Unreadable, first_line, raise_if_unreachable
 
 SUFFIXES = ("pkl", "pickle", "p", "xz", "tgz", "tar", "zip")
 """Extensions of pickles and what they are packed in; '.gz' and '.bz2' may follow."""

@@ -15,9 +15,10 @@ from typing import Any, BinaryIO
 
 from poolwright.core.errors import is_installed
 from poolwright.core.files import write_text
+from poolwright.core.remote.schemes import is_url
 from poolwright.core.runtime.cores import cores
 from poolwright.core.runtime.packed import is_packed
-from poolwright.pools.readers.paths import first_line, is_url
+from poolwright.pools.readers.paths import first_line
 
 _INDEXED = (".gz", ".bz2")
 

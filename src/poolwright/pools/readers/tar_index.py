@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 
 from poolwright.core.files import write_atomically
 from poolwright.core.parquet import write_parquet
+from poolwright.core.remote.schemes import is_url
 from poolwright.pools.readers.line_index import stamp
-from poolwright.pools.readers.paths import Unreadable, base_name, is_url
+from poolwright.pools.readers.paths import Unreadable, base_name
 from poolwright.pools.readers.tar_members import TarScan, is_gzip, key_of, open_tar
 
 KEY, FILES = "key", "files"

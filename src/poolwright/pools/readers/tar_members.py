@@ -14,7 +14,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from poolwright.core.errors import is_installed
-from poolwright.pools.readers.paths import Unreadable, base_name, open_file
+from poolwright.core.remote.files import open_file
+from poolwright.pools.readers.paths import Unreadable, base_name
 
 _BLOCK = 512
 _REGULAR = (b"0", b"\0")

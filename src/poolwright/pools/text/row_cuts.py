@@ -14,11 +14,12 @@ from typing import BinaryIO
 
 from poolwright.core.errors import MissingExtra, is_installed
 from poolwright.core.files import write_text
+from poolwright.core.remote.schemes import is_url
 from poolwright.core.runtime.packed import is_packed
 from poolwright.core.runtime.text_files import encoding_of
 from poolwright.core.wording import some
 from poolwright.pools.readers.line_index import index_folder, stamp
-from poolwright.pools.readers.paths import DAMAGE, base_name, is_url, open_text
+from poolwright.pools.readers.paths import DAMAGE, base_name, open_text
 from poolwright.pools.readers.random_access import SeekableFile, can_seek, open_window
 from poolwright.pools.text.csv_quotes import QuoteWatch
 from poolwright.pools.text.dialects import Dialect

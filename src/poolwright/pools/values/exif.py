@@ -11,8 +11,9 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from poolwright.core.columns import LATITUDE, LONGITUDE, TAKEN_AT, WELL_KNOWN
+from poolwright.core.remote.files import open_file
 from poolwright.core.runtime.noting import note_unread
-from poolwright.pools.readers.paths import join, map_files, open_file
+from poolwright.pools.readers.paths import join, map_files
 from poolwright.pools.values.times import read_time
 
 _EXIF, _GPS = 0x8769, 0x8825

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from poolwright.core.errors import RecipeError
+from poolwright.core.remote.schemes import is_url
 from poolwright.pools.columns.shards import find_numbered
-from poolwright.pools.readers.paths import files_below, is_url, join
+from poolwright.pools.readers.paths import files_below, join
 
 _TAR = re.compile(r"\.(?:tar|tar\.gz|tgz)$", re.IGNORECASE)
 _PACKED = re.compile(r"\.(?:tar\.(?:zst|zstd|xz|lz4|lzma|br|bz2|z)|tzst|txz|tbz2?|tlz)$", re.IGNORECASE)

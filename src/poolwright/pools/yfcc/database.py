@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from poolwright.core.errors import RecipeError
-from poolwright.pools.readers.paths import Unreadable, base_name, find_files, is_url
+from poolwright.core.remote.schemes import is_url
+from poolwright.pools.readers.paths import Unreadable, base_name, find_files
 from poolwright.pools.yfcc.fields import ALIASES, plain_name
 from poolwright.pools.yfcc.zips import hash_of
 

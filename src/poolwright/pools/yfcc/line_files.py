@@ -11,17 +11,11 @@ import pyarrow as pa
 
 from poolwright.core.errors import RecipeError
 from poolwright.core.pool import Part
+from poolwright.core.remote.schemes import is_url
 from poolwright.core.runtime.packed import is_packed
 from poolwright.pools.readers.line_blocks import line_blocks
 from poolwright.pools.readers.line_ranges import cuts
-from poolwright.pools.readers.paths import (
-    DAMAGE,
-    base_name,
-    find_files,
-    is_url,
-    open_text,
-    raise_if_unreachable,
-)
+from poolwright.pools.readers.paths import DAMAGE, base_name, find_files, open_text, raise_if_unreachable
 from poolwright.pools.yfcc import lines as yfcc_lines
 from poolwright.pools.yfcc.database import line_batches
 

@@ -15,18 +15,13 @@ from pydantic import Field, PrivateAttr, model_validator
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, ROW_ERROR, UID, URL, WELL_KNOWN
 from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.pool import Part, PathOrUrl, Pool
+from poolwright.core.remote.schemes import is_url
 from poolwright.pools.columns import image_paths
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.casting import table_of
 from poolwright.pools.columns.image_paths import ImagePath
 from poolwright.pools.readers.line_index_build import check_first_lines
-from poolwright.pools.readers.paths import (
-    PathsOrUrls,
-    find_files,
-    is_url,
-    reading,
-    stem,
-)
+from poolwright.pools.readers.paths import PathsOrUrls, find_files, reading, stem
 from poolwright.pools.yfcc import companions as yfcc_companions
 from poolwright.pools.yfcc import lines as yfcc_lines
 from poolwright.pools.yfcc.companions import AUTOTAGS, EXIF, HASH, PLACES, Companions

@@ -24,16 +24,10 @@ from poolwright.core.columns import IMAGE, IMAGE_ERROR, WELL_KNOWN
 from poolwright.core.errors import RecipeError
 from poolwright.core.images.image import Limits
 from poolwright.core.pool import Part
+from poolwright.core.remote.files import open_file
+from poolwright.core.remote.schemes import is_url
 from poolwright.core.runtime.noting import note
-from poolwright.pools.readers.paths import (
-    base_name,
-    files_below,
-    first_line,
-    is_url,
-    join,
-    open_file,
-    raise_if_unreachable,
-)
+from poolwright.pools.readers.paths import base_name, files_below, first_line, join, raise_if_unreachable
 
 IMAGE_FIELDS = tuple(pa.field(name, WELL_KNOWN[name].type) for name in (IMAGE, IMAGE_ERROR))
 IMAGE_ROWS = 256

@@ -32,7 +32,7 @@ BATCH_ROWS = 64
 _AHEAD = 1
 """Batches that are read and digested while one is written."""
 _READERS = 8
-_AT_ONCE = 8
+_AT_ONCE = 16
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 Found = TypeVar("Found", bytes, ChangedImage)

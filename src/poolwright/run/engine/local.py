@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -40,6 +42,10 @@ class LocalEngine:
     @property
     def workers(self) -> int:
         return self._workers
+
+    def sharing(self, folder: Path, inputs: Callable[[], Sequence[str]]) -> AbstractContextManager[None]:
+        """As `Engine.sharing`; there is one machine."""
+        return nullcontext()
 
     def map(
         self, function: Callable[[int], R], units: Sequence[int], resources: Resources = ONE_CPU

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from poolwright.core.step import Resources
@@ -28,6 +30,17 @@ class Engine(Protocol):
 
     @property
     def workers(self) -> int: ...
+
+    def sharing(self, folder: Path, inputs: Callable[[], Sequence[str]]) -> AbstractContextManager[None]:
+        """Check, before the first unit and while the block runs, that all machines share a run folder.
+
+        Args:
+            inputs: returns local files that units read.
+
+        Raises:
+            PoolwrightError: a machine has another folder there, may not write to it, or lacks an input.
+        """
+        ...
 
     def map(
         self, function: Callable[[int], R], units: Sequence[int], resources: Resources = ONE_CPU

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 from poolwright.core.errors import MissingExtra, PoolwrightError
@@ -20,6 +22,7 @@ from poolwright.core.runtime.threads import one_thread_per_unit, one_torch_threa
 from poolwright.core.step import Resources
 from poolwright.run.engine.errors import is_interrupt, loaded_error, noted, pickled_error
 from poolwright.run.engine.protocol import ONE_CPU
+from poolwright.run.engine.sharing import FolderProbe, NodeView, check, check_here, look
 
 R = TypeVar("R")
 
@@ -51,6 +54,7 @@ class RayEngine:
         if find_spec("ray") is None:
             raise MissingExtra("ray", "--engine ray")
         self._workers, self.address = workers, address
+        self.probe: FolderProbe | None = None
 
     @property
     def workers(self) -> int:
@@ -60,6 +64,35 @@ class RayEngine:
     def most(self) -> int:
         """Return the most units in flight at a time, for the current size of the cluster."""
         return self._workers or _PER_CPU * self.workers
+
+    @contextmanager
+    def sharing(self, folder: Path, inputs: Callable[[], Sequence[str]]) -> Iterator[None]:
+        """As `Engine.sharing`."""
+        self.probe = FolderProbe.write(folder)
+        try:
+            check(self.probe, self._seen_by_nodes(self.probe, inputs()))
+            yield
+        finally:
+            self.probe.remove()
+            self.probe = None
+
+    def _seen_by_nodes(self, probe: FolderProbe, inputs: Sequence[str]) -> dict[str, NodeView]:
+        """Ask every node that can run units what it sees; one that dies meanwhile runs none."""
+        ray = _connected(self.address)
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        task = ray.remote(look)
+        asked = {}
+        for node in ray.nodes():
+            if node["Alive"] and node["Resources"].get("CPU"):
+                here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+                options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": here}
+                asked[node["NodeID"]] = task.options(**options).remote(probe, node["NodeID"], inputs)
+        found = {}
+        for node_id, reference in asked.items():
+            with suppress(ray.exceptions.RayError):
+                found[node_id] = ray.get(reference)
+        return found
 
     def map(
         self, function: Callable[[int], R], units: Sequence[int], resources: Resources = ONE_CPU
@@ -147,7 +180,7 @@ class _Call:
 
     def send(self, purpose: Any, function: Any, *arguments: Any) -> None:
         """Begin a task."""
-        failure_of, result = self._task.remote(function, *arguments)
+        failure_of, result = self._task.remote(self._engine.probe, function, *arguments)
         self.flying[failure_of] = (purpose, result)
 
     def next(self) -> tuple[Any, Any]:
@@ -195,10 +228,11 @@ def _connected(address: str | None) -> Any:
     return ray
 
 
-def _run(function: bytes, *arguments: Any) -> tuple[bytes, bytes]:
+def _run(probe: FolderProbe | None, function: bytes, *arguments: Any) -> tuple[bytes, bytes]:
     """Call a pickled function, on a worker.
 
     Args:
+        probe: of the run folder that it works in.
         arguments: a unit, or summaries as bytes.
 
     Returns:
@@ -207,6 +241,8 @@ def _run(function: bytes, *arguments: Any) -> tuple[bytes, bytes]:
     import cloudpickle
 
     try:
+        if probe is not None:
+            check_here(probe)
         given = [cloudpickle.loads(one) if isinstance(one, bytes) else one for one in arguments]
         with one_thread_per_unit(), one_torch_thread():
             return b"", bytes(cloudpickle.dumps(_function(function)(*given)))

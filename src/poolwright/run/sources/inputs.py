@@ -18,11 +18,12 @@ import pyarrow.parquet as pq
 
 from poolwright.core.columns import IMAGE_PATH
 from poolwright.core.errors import BadPart, InputError
-from poolwright.core.files import KEPT_DIGESTS, digest_file, known_digest
+from poolwright.core.files import digest_file
 from poolwright.core.images.image import local_image, roots_of
 from poolwright.core.parquet import write_parquet
 from poolwright.core.pool import Part
-from poolwright.core.runtime.remote import reaching
+from poolwright.core.remote.files import open_file
+from poolwright.core.remote.listing import KEPT_DIGESTS, forget, info_of, infos_of
 from poolwright.core.table import InputFile, OutputPart, Table
 from poolwright.run.sources.grown import GrownSource
 from poolwright.run.sources.source import Source, local, path_of
@@ -86,7 +87,7 @@ class Inputs:
         Raises:
             InputError: a file is gone or may not be read.
         """
-        stats = {file: _stat(file) for file in files}
+        stats = _stats(files)
         stale = tuple(file for file, now in stats.items() if not self._trusts(file, now))
         hashed = {file: stats[file][1] for file in stale if stats[file][1].startswith(KEPT_DIGESTS)}
         unknown = tuple(file for file in stale if file not in hashed)
@@ -109,22 +110,17 @@ class Inputs:
 
     def changed_since(self) -> list[str]:
         """List the files whose content is no longer what `look` saw, or that are gone."""
-        _forget([file for file in self.seen if not local(file)])
-        return [file for file, seen in self.seen.items() if not _unchanged(file, seen)]
+        forget(file for file in self.seen if not local(file))
+        try:
+            now = _stats(list(self.seen))
+        except InputError:  # one is gone: which?
+            now = {}
+        return [file for file, seen in self.seen.items() if not _unchanged(file, seen, now.get(file))]
 
 
-def _forget(urls: Sequence[str]) -> None:
-    """Let file systems list anew what they remember of these files."""
-    if urls:
-        import fsspec
-
-        for url in {url.partition("://")[0]: url for url in urls}.values():
-            fsspec.core.url_to_fs(url)[0].invalidate_cache()
-
-
-def _unchanged(file: str, seen: Seen) -> bool:
+def _unchanged(file: str, seen: Seen, now: tuple[int, str] | None) -> bool:
     try:
-        return _stat(file) == (seen.size, seen.mtime) or _hash(file) == seen.digest
+        return (now or _stats([file])[file]) == (seen.size, seen.mtime) or _hash(file) == seen.digest
     except (InputError, OSError):
         return False
 
@@ -213,40 +209,34 @@ def _shown(file: str, folder: Path) -> str:
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
 
 
-def _stat(file: str) -> tuple[int, str]:
+def _stats(files: Sequence[str]) -> dict[str, tuple[int, str]]:
+    """Return size and state of files, see `Seen`."""
     try:
-        if local(file):
-            found = os.stat(path_of(file))
-            return found.st_size, f"{found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
-        import fsspec
+        remote = infos_of(file for file in files if not local(file))
+        return {file: (remote[file].size, remote[file].state) if file in remote else _stat(file) for file in files}
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename}: the file is gone; put it back, or change the pool's path") from None
+    except PermissionError as error:
+        raise InputError(f"{error.filename}: no permission to read it; change its mode or run as its owner") from None
 
-        with reaching(file):
-            system, path = fsspec.core.url_to_fs(file)
-            info = system.info(path)
-    except FileNotFoundError:
-        raise InputError(f"{file}: the file is gone; put it back, or change the pool's path") from None
-    except PermissionError:
-        raise InputError(f"{file}: no permission to read it; change its mode or run as its owner") from None
-    return int(info.get("size") or 0), str(
-        known_digest(info) or info.get("ETag") or info.get("mtime") or info.get("LastModified") or ""
-    )
+
+def _stat(file: str) -> tuple[int, str]:
+    found = os.stat(path_of(file))
+    return found.st_size, f"{found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
 
 
 def _hash(file: str) -> str:
+    from xxhash import xxh3_128
+
     try:
         if local(file):
             return digest_file(path_of(file))
-        import fsspec
-        from xxhash import xxh3_128
-
-        with reaching(file):
-            system, path = fsspec.core.url_to_fs(file)
-            if known := known_digest(system.info(path)):
-                return known
-            digest = xxh3_128()
-            with system.open(path, "rb") as source:
-                while block := source.read(1 << 20):
-                    digest.update(block)
+        if known := info_of(file).digest:
+            return known
+        digest = xxh3_128()
+        with open_file(file) as source:
+            while block := source.read(1 << 20):
+                digest.update(block)
     except PermissionError:
         raise InputError(f"{file}: no permission to read it; change its mode or run as its owner") from None
     return str(digest.hexdigest())

@@ -19,6 +19,7 @@ from poolwright.core.errors import InputError, StepError
 from poolwright.core.frame import Context, Frame, OtherRows
 from poolwright.core.params import Column, exactly_one
 from poolwright.core.pool import PathOrUrl
+from poolwright.core.remote.listing import is_file
 from poolwright.core.roles import KeyedStep
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
@@ -99,7 +100,7 @@ class ListedStep(KeyedStep):
         return (self.file,) if self.file else ()
 
     def check_files(self, given: pa.Schema) -> None:
-        if self.file is not None and "://" not in self.file and not os.path.isfile(self.file):
+        if self.file is not None and not is_file(self.file):
             raise StepError(f"{self.verb}: there is no file {self.file}; name a {KINDS} file")
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from poolwright.core.errors import InputError, did_you_mean
+from poolwright.core.remote.files import open_file
 from poolwright.core.runtime.csv_quotes import unclosed_quote
 from poolwright.core.runtime.packed import unpacked, unpacked_name
 from poolwright.core.runtime.text_files import decode, delimiter_of, load_json, whole_text
@@ -59,9 +60,7 @@ def read_list(path: str, column: str) -> ListFile:
 
 
 def _content(path: str) -> bytes:
-    import fsspec
-
-    with fsspec.open(path, "rb") as packed, unpacked(packed, path) as file:
+    with open_file(path) as packed, unpacked(packed, path) as file:
         return file.read()
 
 

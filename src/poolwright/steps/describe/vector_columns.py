@@ -11,6 +11,7 @@ from poolwright.core.columns import is_vector, same_space, vector_field, vector_
 from poolwright.core.encoder import Encoder
 from poolwright.core.errors import StepError, did_you_mean
 from poolwright.core.files import sha256_file
+from poolwright.core.remote.files import local_file
 from poolwright.core.step import Reason
 
 NO_VECTOR = Reason("no_vector", "no usable vector: null, not finite or zero", bad=True)
@@ -64,7 +65,7 @@ def check_features(field: pa.Field, model: str | None, path: str) -> None:
 
 def features_record(path: str) -> dict[str, str]:
     """Return the record of a features file for a state: its name and SHA-256."""
-    return {"features": Path(path).name, "features_sha256": sha256_file(path)}
+    return {"features": Path(path).name, "features_sha256": sha256_file(local_file(path))}
 
 
 def without_direction(similarity: np.ndarray, *vectors: np.ndarray) -> np.ndarray:

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from poolwright.core.errors import MissingExtra, StepError
+from poolwright.core.errors import InputError, MissingExtra, StepError
 from poolwright.core.params import Count, exact
+from poolwright.core.remote.files import local_file
 
 ImageNetGlt = Literal["imagenet-glt"]
 IMAGENET_GLT: ImageNetGlt = "imagenet-glt"
@@ -89,8 +90,8 @@ def read_sizes(path: str) -> list[int]:
         StepError: the file cannot be read, or does not hold whole numbers.
         MissingExtra: it was saved by torch, which is not installed.
     """
-    file = Path(path)
     try:
+        file = local_file(path)
         if file.suffix in _LISTS:
             found = _load_torch(file)
         elif file.suffix == ".json":
@@ -98,7 +99,7 @@ def read_sizes(path: str) -> list[int]:
         else:
             lines = (line.partition("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines())
             found = [int(line) for line in lines if line]
-    except MissingExtra:
+    except (InputError, MissingExtra):
         raise
     except Exception as error:  # torch and its pickles fail in many ways
         raise StepError(f"glt: the class sizes in {path} cannot be read: {error}") from None

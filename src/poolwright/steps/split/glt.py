@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
@@ -17,6 +16,7 @@ from poolwright.core.errors import StepError
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Column, Count, Share, Weight, exact, parse_share, share_of
 from poolwright.core.pool import PathOrUrl
+from poolwright.core.remote.listing import is_file
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
@@ -157,7 +157,7 @@ class Glt(Step):
         return (self.sizes_file,) if self.sizes_file else ()
 
     def check_files(self, given: pa.Schema) -> None:
-        if self.sizes_file is not None and not os.path.isfile(self.sizes_file):
+        if self.sizes_file is not None and not is_file(self.sizes_file):
             raise StepError(f"glt: there is no file {self.sizes_file}; it lists the sizes of the classes")
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
