@@ -15,6 +15,7 @@ WANTED = {
     "label-numpy": "the same without torch; at least 1",
     "selection": "our time over DuckDB's; at most 2.5, under 4 GB",
     "join": "1 million labels joined to 20 million rows, written with zstd: our time over DuckDB's; at most 2",
+    "admit": "repeated uids of 200 million rows found: our time over DuckDB's count(DISTINCT); at most 2, under 3 GB",
     "hashing": "uids of 32 characters hashed per second and core, over 15 million; at least 1",
     "geoyfcc": "CLIP-GeoYFCC, metadata to releases: our time over DuckDB's; under 60 s and 2 GB",
     "memory": "peak memory at 32x the rows over that at 4x; at most 1.1, under 1.5 GB",

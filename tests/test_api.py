@@ -20,12 +20,13 @@ from tests.run.pools import make_recipe, make_rows, write_pool
 FUNCTIONS = [
     "accuracy", "apply", "audit", "build_encoder", "check", "cluster_figures", "convert", "diff", "dry_run",
     "encoders", "explore", "fetch", "fetch_options", "figures", "import_clear", "layouts", "leaks", "ledger",
-    "more_verdicts", "new_recipe", "plan",
+    "more_verdicts", "new_recipe", "plan", "plan_cluster",
     "pools", "pull", "push", "rebuild", "recipe_schema", "recipes", "report", "run", "search", "show", "steps",
     "train_encoder", "verify", "why", "write_diff", "write_leaks", "write_search",
 ]  # fmt: skip
 TYPES = [
-    "Applied", "BuiltEncoder", "Changes", "Check", "Converted", "DroppedCount", "DroppedRows", "Entry", "Estimates",
+    "Applied", "BuiltEncoder", "Changes", "Check", "ClusterPlan", "Converted", "DroppedCount", "DroppedRows",
+    "Entry", "Estimates",
     "FetchOptions", "Fetched", "LeakReport", "LedgerSummary", "Listener", "Matrix", "Measured", "MoreVerdicts",
     "Package", "Parameter", "Prediction", "Pulled", "Pushed", "Recipe", "Recovery", "RunResult", "SearchResult",
     "Shipped",

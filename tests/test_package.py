@@ -43,8 +43,8 @@ def extras_of(text: str) -> set[str]:
 
 def test_all_means_all() -> None:
     (line,) = OPTIONAL["all"]
-    # The wheel of pi-heif has a library under the LGPL in it, which a user should ask for.
-    assert extras_of(line) == set(OPTIONAL) - FOR_DEVELOPERS - {"all", "heif"}
+    # The wheel of pi-heif has a library under the LGPL in it, and pdqhash is compiled: a user should ask for these.
+    assert extras_of(line) == set(OPTIONAL) - FOR_DEVELOPERS - {"all", "heif", "pdq"}
 
 
 def test_the_demo_checks_for_what_its_extra_brings() -> None:
@@ -70,7 +70,7 @@ def missing_extras() -> Iterator[tuple[str, ast.expr]]:
 
 
 VARIABLE = {
-    "core/errors.py": {"sklearn"},  # `require_module`, by `classify` and the figure `probe`
+    "core/errors.py": {"sklearn", "imagehash", "pdqhash"},  # `require_module`, by steps and the figure `probe`
     "core/remote/schemes.py": {"s3fs", "gcsfs", "adlfs", "huggingface_hub", "aiohttp"},
     "demo/needs.py": set(),  # names the extra itself
     "jobs/train.py": {"torch", "torchvision", "timm", "lightly", "safetensors"},

@@ -6,7 +6,7 @@ import numpy as np
 
 from poolwright.kernels.similarity import pairs
 from poolwright.kernels.similarity.connected_components import Links
-from poolwright.kernels.similarity.near_duplicates import link_hashes, link_times, nearest_other, similar_groups
+from poolwright.kernels.similarity.near_duplicates import nearest_other, similar_groups
 
 
 def test_nearest_rows_are_those_of_the_whole_product() -> None:
@@ -24,27 +24,6 @@ def test_links_join_groups_across_blocks(monkeypatch) -> None:  # type: ignore[n
     for block in (1, 3, 100):
         monkeypatch.setattr(pairs, "_ROWS", block)
         assert similar_groups(rows, np.cos(np.radians(6))).tolist() == [0, 1, 0, 3, 0, 1, 0, 7]
-
-
-def test_hashes_are_linked_as_by_all_pairs() -> None:
-    generator = np.random.default_rng(1)
-    centres = generator.integers(0, 2**63, 20, dtype=np.uint64)
-    flips = np.uint64(1) << generator.integers(0, 64, (300, 3)).astype(np.uint64)
-    hashes = centres[generator.integers(0, 20, 300)] ^ flips[:, 0] ^ flips[:, 1] ^ flips[:, 2]
-    valid = generator.random(300) < 0.9
-    near = np.bitwise_count(hashes[:, None] ^ hashes[None, :])
-    for distance in (0, 1, 2, 5, 8, 16):
-        links, expected = Links(300), Links(300)
-        link_hashes(links, hashes, valid, distance)
-        left, right = np.nonzero((near <= distance) & valid[:, None] & valid[None, :])
-        expected.add(left, right)
-        np.testing.assert_array_equal(links.first(), expected.first())
-
-
-def test_times_are_linked_within_their_group() -> None:
-    links = Links(6)
-    link_times(links, np.array([0, 0, 1, 0, -1, -1]), np.array([0, 20, 5, 10, 0, 0]), 10)
-    assert links.first().tolist() == [0, 0, 2, 0, 4, 5]
 
 
 def test_links_are_worked_in_as_they_come(monkeypatch) -> None:  # type: ignore[no-untyped-def]

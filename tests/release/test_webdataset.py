@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tarfile
 from pathlib import Path
@@ -21,7 +22,9 @@ from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
 from poolwright.pools.img2dataset import Img2dataset
 from poolwright.pools.webdataset.webdataset import WebDatasetPool
+from poolwright.release.card import documents
 from poolwright.release.checks.loaders import with_webdataset
+from poolwright.release.checksums import read_sums
 from poolwright.release.layouts.webdataset import WebDatasetLayout
 from poolwright.release.record import ReleaseRecord
 from poolwright.testing.layouts import ABOUT
@@ -145,3 +148,22 @@ def test_tars_are_the_same_everywhere(tmp_path: Path) -> None:
         check = next(check for check in verify(out).checks if check.name == "tars")
         assert not check.ok
         assert "'train/00000.tar': " in check.words
+
+
+@pytest.mark.parametrize(("kinds", "renamed"), [("jjjjjjjj", 0), ("pppppppj", 2)])
+def test_tars_are_digested_while_they_are_written(
+    kinds: str, renamed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def sha256_file(path: Path) -> str:
+        read.append(path.relative_to(path.parents[1]).as_posix())
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr(documents, "sha256_file", sha256_file)
+    monkeypatch.setattr("poolwright.release.data.images.BATCH_ROWS", 2)  # the last format is not known at first
+    out = written(tmp_path, kinds, shard_rows=3)
+    digests = {f"train/{tar.name}": hashlib.sha256(tar.read_bytes()).hexdigest() for tar in out.glob("train/*.tar")}
+    assert len(digests) == 3
+    assert {name: digest for name, digest in read_sums(out).items() if name in digests} == digests
+    assert {name for name in read if name.endswith(".tar")} == set(sorted(digests)[:renamed])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from poolwright import api
+from poolwright.run import admit
 from poolwright.run.sources import source
 from tests.run.disk import Disk, Tree
 from tests.run.pools import STEPS, make_recipe, make_rows, write_pool
@@ -35,8 +36,10 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="files are told apart by
 
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> api.Recipe:
-    """A table of two units with a stage, and a release, below `disk`."""
+    """A table of two units with a stage, whose rows are admitted by partitions, and a release, below `disk`."""
     monkeypatch.setattr(source, "UNIT_ROWS", 64 * 30)
+    monkeypatch.setattr(admit, "_AT_ONCE", 30)
+    monkeypatch.setattr(admit, "_FEWEST", 2)
     write_pool(tmp_path, make_rows(60), parts=2)
     (tmp_path / "disk" / "run").mkdir(parents=True)
     return make_recipe(tmp_path, steps=STEPS[:3], releases=[RELEASE])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,37 @@ def test_where_people_are_asked_the_tables_before_are_predicted(folder: Path) ->
         "good": {"from": "filtered", "steps": [{"verify": {"class": "label"}}]},
     }
     assert [one.table for one in api.dry_run(make_recipe(folder, tables=tables), parts=4)] == ["filtered"]
+
+
+def test_a_cluster_is_planned_from_what_the_sample_took(folder: Path) -> None:
+    """What depends on rows grows with them, and time falls with cores until units or the network bound it."""
+    recipe = make_recipe(folder, [STEPS[0], {"top": {"by": "similarity", "n": 100}}])
+    one = api.plan_cluster(recipe, 1, cores=1, parts=4, price=0.5)
+    (table,) = one.tables
+    assert (table.rows, table.sampled, table.bound) == (24_000, 4_000, "cores")
+    assert {"read", "stage-01 01-label", "02-top", "write", "fit 00-admit", "fit 02-top"} <= {
+        work.name for work in table.work
+    }
+    assert one.core_hours == pytest.approx(sum(work.core_hours for work in table.work))
+    assert one.hours == pytest.approx(one.core_hours)
+    assert one.cost == pytest.approx(one.hours * 0.5)
+    many = api.plan_cluster(recipe, 100, cores=32, memory=1_000, parts=4, rows=24_000_000, bandwidth=1e-9)
+    assert many.tables[0].rows == pytest.approx(24_000_000)
+    assert many.tables[0].bound == "network"
+    assert many.read > many.written > 24_000_000
+    assert any("fewer than the 3,200 cores" in note for note in many.notes)
+    assert any("top look at all rows" in note for note in many.notes)
+    with pytest.raises(RecipeError, match="one node or more"):
+        api.plan_cluster(recipe, 0)
+
+
+def test_the_command_plans_a_cluster(folder: Path) -> None:
+    import yaml
+
+    (folder / "cluster.yaml").write_text(yaml.safe_dump(recipe_data(FILTER)))
+    said = call("plan", folder / "cluster.yaml", "--nodes", "4", "--sample", "3", "--rows", "1e9", "--price", "0.02")
+    assert "1,000,000,000" in said.out
+    assert "4 nodes of 16 cores" in said.out
+    found = json.loads(call("--json", "plan", folder / "cluster.yaml", "--nodes", "2").out)
+    assert found["cluster"]["nodes"]["count"] == 2
+    assert found["cluster"]["tables"][0]["work"][0]["name"] == "read"

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     )
     from poolwright.api.publishing import pull, push
     from poolwright.api.results import Applied, RunResult, TableOutlook
-    from poolwright.api.running import apply, dry_run, plan, run
+    from poolwright.api.running import apply, dry_run, plan, plan_cluster, run
     from poolwright.api.search_results import SearchResult
     from poolwright.api.table import Table
     from poolwright.core.results.changes import Changes
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from poolwright.inspect.ledger import DroppedCount, DroppedRows, LedgerSummary
     from poolwright.inspect.views.view import View
     from poolwright.inspect.why import StepStory, Story
+    from poolwright.jobs.cluster_plan import ClusterPlan
     from poolwright.jobs.convert import Converted
     from poolwright.jobs.dry_run import Prediction
     from poolwright.jobs.train import TrainedEncoder
@@ -72,6 +73,7 @@ __all__ = [
     "BuiltEncoder",
     "Changes",
     "Check",
+    "ClusterPlan",
     "Converted",
     "DroppedCount",
     "DroppedRows",
@@ -127,6 +129,7 @@ __all__ = [
     "more_verdicts",
     "new_recipe",
     "plan",
+    "plan_cluster",
     "pools",
     "pull",
     "push",
@@ -155,7 +158,7 @@ _HOMES = {
     "api.publishing": "pull push",
     "api.results": "Applied RunResult TableOutlook",
     "api.checking": "Recipe check",
-    "api.running": "apply dry_run plan run",
+    "api.running": "apply dry_run plan plan_cluster run",
     "api.search_results": "SearchResult",
     "api.table": "Table",
     "core.results.changes": "Changes",
@@ -172,6 +175,7 @@ _HOMES = {
     "inspect.views.view": "View",
     "inspect.why": "StepStory Story",
     "jobs.convert": "Converted",
+    "jobs.cluster_plan": "ClusterPlan",
     "jobs.dry_run": "Prediction",
     "jobs.train": "TrainedEncoder",
     "models.encoders.conse.build": "BuiltEncoder",

@@ -1,9 +1,10 @@
-"""Run recipes: plan, dry_run, run, apply."""
+"""Run recipes: plan, dry_run, plan_cluster, run, apply."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,8 @@ from poolwright.run.run import Run, open_run
 
 if TYPE_CHECKING:
     from poolwright.inspect.why import Story
-    from poolwright.jobs.dry_run import Prediction
+    from poolwright.jobs.cluster_plan import ClusterPlan
+    from poolwright.jobs.dry_run import DryRun, Prediction
 
 
 def run(
@@ -156,6 +158,51 @@ def dry_run(
     Raises:
         PoolwrightError: as `run`.
     """
+    with _sampled(recipe, parts, sets, workers, listener) as sample:
+        return list(sample.found.values())
+
+
+def plan_cluster(
+    recipe: RecipeLike,
+    nodes: int,
+    *,
+    cores: int = 16,
+    memory: float = 64.0,
+    bandwidth: float = 1.0,
+    price: float | None = None,
+    rows: int | None = None,
+    parts: int = 8,
+    sets: Sequence[str] = (),
+    workers: int | None = None,
+    listener: Listener | None = None,
+) -> ClusterPlan:
+    """Plan a run on a cluster: hours, memory, network, disk and cost, from a dry run here on parts of the pools.
+
+    Args:
+        recipe: a recipe or the path of one.
+        nodes: number of nodes.
+        cores, memory: cores and gigabytes of each.
+        bandwidth: gigabytes per second between each node and shared storage.
+        price: of a core for an hour; without it there is no cost.
+        rows: rows of all pools together, if the run will have more than are here; default as they are.
+        parts, sets, workers, listener: as for `dry_run`.
+
+    Raises:
+        PoolwrightError: as `dry_run`.
+    """
+    from poolwright.jobs.cluster_plan import Nodes, peak_memory
+    from poolwright.jobs.cluster_plan import plan_cluster as _plan_cluster
+
+    cluster, base = Nodes(nodes, cores, memory, bandwidth, price), peak_memory()
+    with _sampled(recipe, parts, sets, workers, listener) as sample:
+        return _plan_cluster(sample, cluster, rows, base)
+
+
+@contextmanager
+def _sampled(
+    recipe: RecipeLike, parts: int, sets: Sequence[str], workers: int | None, listener: Listener | None
+) -> Iterator[DryRun]:
+    """Give a dry run of a recipe, with its tables until the context is left."""
     from tempfile import TemporaryDirectory
 
     from poolwright.jobs.dry_run import dry_run as _dry_run
@@ -164,7 +211,7 @@ def dry_run(
     check_loaded(loaded)
     with TemporaryDirectory(prefix="poolwright-", ignore_cleanup_errors=True) as scratch:
         with in_words(loaded, Path(scratch)):
-            return _dry_run(loaded, Path(scratch), parts, make_engine("local", workers), listener or Silent())
+            yield _dry_run(loaded, Path(scratch), parts, make_engine("local", workers), listener or Silent())
 
 
 def apply(

@@ -77,15 +77,44 @@ def plan(
         Optional[int],  # noqa: UP045
         typer.Option(help="Try this many random parts (shards) of each pool, and predict.", min=2, metavar="PARTS"),
     ] = None,
+    nodes: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Plan a cluster of so many nodes, from a dry run here.", min=1, metavar="N"),
+    ] = None,
+    cores: Annotated[int, typer.Option(help="nodes: cores of each.", min=1)] = 16,
+    memory: Annotated[float, typer.Option(help="nodes: gigabytes of memory of each.")] = 64.0,
+    bandwidth: Annotated[float, typer.Option(help="nodes: GB/s between each and shared storage.")] = 1.0,
+    price: Annotated[Optional[float], typer.Option(help="nodes: price of a core for an hour.")] = None,  # noqa: UP045
+    rows: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="nodes: rows of all pools, such as 12.8e9; default as they are.", min=1),
+    ] = None,
 ) -> None:
     """Report what is done, what is left, and how long it takes.
 
     With --sample: rows kept, time and size of the whole, from a dry run on random parts.
+    With --nodes: hours, memory, network, disk and cost on a cluster, from a dry run on --sample parts (8).
     """
-    from poolwright.api import dry_run
+    from poolwright.api import dry_run, plan_cluster
     from poolwright.api import plan as plan_recipe
-    from poolwright.cli.rendering.running import print_plan, print_predictions
+    from poolwright.cli.rendering.running import print_cluster, print_plan, print_predictions
 
+    if nodes is not None:
+        with OUTPUT.listening() as listener:
+            planned = plan_cluster(
+                recipe,
+                nodes,
+                cores=cores,
+                memory=memory,
+                bandwidth=bandwidth,
+                price=price,
+                rows=None if rows is None else round(rows),
+                parts=sample or 8,
+                sets=sets or (),
+                listener=listener,
+            )
+        OUTPUT.show(print_cluster, planned)
+        return
     if sample is None:
         OUTPUT.show(print_plan, plan_recipe(recipe, run_folder, sets or ()))
         return

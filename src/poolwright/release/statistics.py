@@ -31,6 +31,7 @@ _NEVER = frozenset(
         names.TITLE,
         names.SHA256,
         names.PHASH,
+        names.PDQ,
         names.IMAGE_PATH,
         names.BYTES,
         names.WIDTH,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -313,7 +313,11 @@ class TableRun:
         if not final.exists():
             partial = final.with_name(final.name + ".partial")
             make_folder(partial)
-            deque(self._phase(flow, "describe").map(WriteStage(flow, stage)), maxlen=0)
+            spent, begun = Counter[str](), perf_counter()
+            for _, seconds in self._phase(flow, "describe").map(WriteStage(flow, stage)):
+                spent.update(seconds)
+            pace = {"seconds": round(perf_counter() - begun, 3), "spent": dict(spent)}
+            note_pace(self.folder, final.name, pace)
             sync_folder(partial)
             os.replace(partial, final)
 

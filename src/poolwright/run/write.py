@@ -214,15 +214,19 @@ def _plain(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 @dataclass(frozen=True)
 class WriteStage:
-    """The function that a unit runs before a fit that follows costly steps: saves the columns they gave."""
+    """The function that a unit runs before a fit that follows costly steps: saves the columns they gave.
+
+    It returns the seconds by what they were spent on, as in `UnitResult`; nothing if the unit was done before.
+    """
 
     flow: Flow
     stage: int
 
-    def __call__(self, unit: int) -> None:
+    def __call__(self, unit: int) -> dict[str, float]:
         folder = self.flow.folder / f"{stage_folder(self.stage)}.partial"
         if (folder / f"unit-{unit:05d}.arrow").exists():
-            return
+            return {}
+        spent, begun = Spent(), perf_counter()
         derived: Sequence[str] = self.flow.plan.derived(self.stage)
         before = self.flow.plan.steps[self.stage].before
         schema = pa.schema([before.field(name) for name in derived])
@@ -231,7 +235,7 @@ class WriteStage:
 
         def write(out: Any) -> None:
             with pa.ipc.new_file(out, schema) as writer:
-                for batch in self.flow.batches(unit, self.stage, derived):
+                for batch in self.flow.batches(unit, self.stage, derived, spent):
                     codes.append(batch.codes)
                     add_tallies(tallies, batch.tallies)
                     writer.write_table(_plain(batch.rows.table, schema))
@@ -244,3 +248,4 @@ class WriteStage:
         write_text(tallies_file(folder, unit), json.dumps({name: counts.tolist() for name, counts in tallies.items()}))
         # The name without suffix is the done-mark: it appears once both files are complete.
         partial.with_suffix(".columns").rename(partial)
+        return spent.closed(perf_counter() - begun)

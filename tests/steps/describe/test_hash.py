@@ -63,3 +63,20 @@ def test_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"poolwright\[hash\]"):
         Hash().gives(schema)
+
+
+def test_pdq_is_that_of_the_library_and_a_flat_picture_has_none() -> None:
+    pdqhash = pytest.importorskip("pdqhash")
+    photo = picture(1, 600, 400)
+    flat = Image.new("RGB", (300, 200), (90, 120, 200))
+    data = encoded(photo, "PNG")
+    smaller = encoded(photo.resize((300, 200)), quality=80)
+    outcome = Hash(kinds=("pdq",)).apply(rows_of(data, smaller, encoded(picture(2)), encoded(flat, "PNG")), State())
+    found = outcome.columns["pdq"].to_pylist()
+    bits, quality = pdqhash.compute(np.asarray(photo))
+    assert quality > 50
+    assert found[0] == f"{int(''.join(map(str, bits)), 2):064x}"
+    assert (int(found[0], 16) ^ int(found[1], 16)).bit_count() <= 31
+    assert (int(found[0], 16) ^ int(found[2], 16)).bit_count() > 31
+    assert found[3] is None
+    assert outcome.drop is None

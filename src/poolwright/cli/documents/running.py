@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from poolwright.api import Changes, Measured, Prediction, StepStory, Written
+from poolwright.api import Changes, ClusterPlan, Measured, Prediction, StepStory, Written
 from poolwright.api.results import TableOutlook
 from poolwright.core.table import TableRecord
 
@@ -172,19 +172,23 @@ class CheckDocument:
 
 @dataclass(frozen=True)
 class PlanDocument:
-    """What a run would do, or what a dry run predicts.
+    """What a run would do, or what a dry run predicts, for this machine or for a cluster.
 
     Attributes:
-        tables: what is done and what is left, by table; empty with `--sample`.
+        tables: what is done and what is left, by table; empty with `--sample` and `--nodes`.
         predictions: rows, size and time by table, with `--sample`; else empty.
+        cluster: hours, memory, network, disk and cost, with `--nodes`; else null.
     """
 
     tables: tuple[TableOutlook, ...] = ()
     predictions: tuple[Prediction, ...] = ()
+    cluster: ClusterPlan | None = None
 
     @classmethod
-    def of(cls, found: Sequence[TableOutlook] | Sequence[Prediction]) -> Self:
-        """Make it from outlooks or predictions."""
+    def of(cls, found: Sequence[TableOutlook] | Sequence[Prediction] | ClusterPlan) -> Self:
+        """Make it from outlooks, predictions or the plan of a cluster."""
+        if isinstance(found, ClusterPlan):
+            return cls(cluster=found)
         outlooks = tuple(one for one in found if isinstance(one, TableOutlook))
         return cls(outlooks, tuple(one for one in found if isinstance(one, Prediction)))
 

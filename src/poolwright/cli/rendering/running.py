@@ -16,7 +16,7 @@ from poolwright.core.results.measured import Matrix, Measured
 from poolwright.core.table import Table, TableRecord
 
 if TYPE_CHECKING:
-    from poolwright.api import Applied, Prediction, RunResult, Shipped, TableOutlook
+    from poolwright.api import Applied, ClusterPlan, Prediction, RunResult, Shipped, TableOutlook
     from poolwright.demo.demo import DemoOutcome
 
 
@@ -62,6 +62,28 @@ def print_predictions(predictions: Sequence[Prediction]) -> None:
         if one.whole:
             steps = ", ".join(dict.fromkeys(one.whole))
             out.print(Text(f"{one.table}: {steps} look at all rows; a sample does not show what they keep"))
+
+
+def print_cluster(plan: ClusterPlan) -> None:
+    """Print the work of each table, and what it takes on the nodes of a cluster."""
+    out, nodes = console(), plan.nodes
+    table = grid("table", "work", "rows", "rows/s/core", "core-hours", numbers=("rows", "rows/s/core", "core-hours"))
+    for one in plan.tables:
+        for work in one.work:
+            pace = f"{work.pace:,.0f}" if work.pace is not None else ""
+            table.add_row(one.table, work.name, f"{work.rows:,.0f}", pace, f"{work.core_hours:,.2f}")
+    out.print(table)
+    for one in plan.tables:
+        time = f"{duration(one.hours * 3600)}, bound by the {one.bound}"
+        out.print(Text(f"{one.table}: {time}; reads {human_bytes(one.read)}, writes {human_bytes(one.written)}"))
+    cost = "" if plan.cost is None else f", costs {plan.cost:,.2f}"
+    out.print(Text(f"{nodes.count} nodes of {nodes.cores} cores: {duration(plan.hours * 3600)}{cost}", style="bold"))
+    out.print(Text(f"  cores    {plan.core_hours:,.1f} core-hours, {plan.workers} workers on each node"))
+    out.print(Text(f"  memory   {human_bytes(plan.memory)} of {nodes.memory:g} GB on each node"))
+    out.print(Text(f"  network  {human_bytes(plan.read)} read and {human_bytes(plan.written)} written, at most"))
+    out.print(Text(f"  disk     {human_bytes(plan.disk)} of shared storage, besides the pools"))
+    for note in plan.notes:
+        out.print(Text(f"  note     {note}"))
 
 
 def print_funnels(tables: Iterable[Table]) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poolwright.core.errors import MissingExtra
+from poolwright.core.errors import require_module
 from poolwright.core.images.image import Limits, open_image
 
 if TYPE_CHECKING:
@@ -22,8 +21,7 @@ FLAT_HASHES = ("0" * 16, "8" + "0" * 15, "f" * 16)
 
 def check_phash() -> None:
     """Raise MissingExtra if the library that hashes is not installed."""
-    if find_spec("imagehash") is None:
-        raise MissingExtra("imagehash", "hash: phash")
+    require_module("imagehash", "hash: phash")
 
 
 def phash_of_file(data: bytes, limits: Limits) -> tuple[str | None, str | None]:
@@ -49,3 +47,16 @@ def phash(image: Image.Image) -> str | None:
     small = image.convert("L").resize((32, 32), Resampling.LANCZOS)  # what it is computed from
     grey = np.asarray(small)
     return None if grey.max() - grey.min() < _FLAT else str(imagehash.phash(small))
+
+
+def check_pdq() -> None:
+    """Raise MissingExtra if the library that computes PDQ hashes is not installed."""
+    require_module("pdqhash", "hash: pdq")
+
+
+def pdq(image: Image.Image) -> str | None:
+    """Return the 256-bit PDQ hash of an upright picture as 64 hex digits; None for one of quality 0."""
+    import pdqhash
+
+    bits, quality = pdqhash.compute(np.asarray(image.convert("RGB")))
+    return np.packbits(bits).tobytes().hex() if quality else None

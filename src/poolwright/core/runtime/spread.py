@@ -6,6 +6,7 @@ partition is read as slices of these files, mapped into memory. What is written 
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,6 +35,10 @@ _PLACE_BITS = 40
 
 _BUFFERED = 64 << 20
 """Bytes of rows that a unit sorts by partition at a time."""
+
+
+_BATCH = 1 << 16
+"""Rows that are dealt out again at a time."""
 
 
 def places(unit: int, first: int, rows: int) -> Integers:
@@ -113,7 +118,7 @@ class Spread:
     rows: Integers
     schema: pa.Schema
     run: RunAll | None = field(default=None, compare=False)
-    _opened: dict[int, tuple[list[pa.RecordBatch], Integers]] = field(default_factory=dict, compare=False)
+    _opened: dict[int, tuple[list[pa.RecordBatch], Integers, mmap.mmap]] = field(default_factory=dict, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "run": None, "_opened": {}}
@@ -130,7 +135,7 @@ class Spread:
         """Return the rows of a partition in the order of the units and of their rows, mapped from the files."""
         found = []
         for unit in range(self.units):
-            batches, edges = self._unit(unit)
+            batches, edges, _ = self._unit(unit)
             for batch, edge in zip(batches, edges, strict=True):
                 first, last = int(edge[partition]), int(edge[partition + 1])
                 if first < last:
@@ -154,14 +159,39 @@ class Spread:
         for partition in range(self.partitions):
             yield partition, read_mapped(_result(folder, partition))
 
-    def _unit(self, unit: int) -> tuple[list[pa.RecordBatch], Integers]:
-        """Return the batches of a unit's file and the edges of the partitions within each (b, p + 1)."""
+    def then(self, name: str, again: str, deal: Deal, partitions: int) -> Spread:
+        """Deal the rows of the tables that `map` made out to partitions again, on the workers.
+
+        Args:
+            name: that of `map`.
+            again: names the new spread among those of this one; its files are within those of this one.
+            deal: as for `Frame.spread`; places number the rows of all tables.
+            partitions: number of partitions.
+        """
+        if self.run is None:
+            raise RuntimeError("only the process that made a spread deals it out again")
+        batches = _Results(self.folder / name)
+        schema = dealt_schema(deal, read_mapped(_result(self.folder / name, 0)).schema)
+        folder, rows = self.folder / again, np.zeros(partitions, np.int64)
+        for _, dealt in self.run(WriteSpread(folder, partitions, deal, schema, batches), self.partitions):
+            rows += dealt
+        return Spread(folder, self.partitions, partitions, rows, schema, self.run)
+
+    def forget(self) -> None:
+        """Give the pages that were read back to the operating system, so that memory does not grow with the files."""
+        for _, _, pages in list(self._opened.values()):
+            if hasattr(mmap, "MADV_DONTNEED"):
+                pages.madvise(mmap.MADV_DONTNEED)
+
+    def _unit(self, unit: int) -> tuple[list[pa.RecordBatch], Integers, mmap.mmap]:
+        """Return the batches of a unit's file, the edges of the partitions within each (b, p + 1), and its pages."""
         if unit not in self._opened:
             rows, edges = _files(self.folder, unit)
-            with pa.memory_map(str(rows)) as file:
-                reader = pa.ipc.open_file(file)
-                batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
-            self._opened[unit] = batches, np.load(edges)
+            with rows.open("rb") as file:
+                pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            reader = pa.ipc.open_file(pa.py_buffer(pages))
+            batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
+            self._opened[unit] = batches, np.load(edges), pages
         return self._opened[unit]
 
 
@@ -177,6 +207,18 @@ class _Save:
         path = _result(self.folder, partition)
         if not path.exists():
             write_mapped(path, self.work(partition, self.spread))
+            self.spread.forget()
+
+
+@dataclass(frozen=True)
+class _Results:
+    """Gives the rows of the table that was made of a partition, in batches."""
+
+    folder: Path
+
+    def __call__(self, partition: int) -> Iterator[Rows]:
+        table = read_mapped(_result(self.folder, partition))
+        return (Rows(table.slice(at, _BATCH)) for at in range(0, len(table), _BATCH))
 
 
 def dealt_schema(deal: Deal, given: pa.Schema) -> pa.Schema:

@@ -5,7 +5,6 @@ Vectors are compared block by block, so that few cosines are in memory at a time
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -98,46 +97,3 @@ def _row_hashes(vectors: Floating, rows: Integers) -> npt.NDArray[np.uint64]:
         words = np.ascontiguousarray(vectors[rows[at : at + _BLOCK]]).view(bits).astype(np.uint64)
         found[at : at + _BLOCK] = (words * factors).sum(axis=1)
     return found ^ (found >> np.uint64(32))
-
-
-def link_hashes(links: Links, hashes: npt.NDArray[np.uint64], valid: npt.NDArray[np.bool_], distance: int) -> None:
-    """Link all pairs of rows whose 64-bit hashes differ in at most `distance` bits.
-
-    Exact: of distance + 1 runs of bits, two such hashes share at least one, so only hashes that share one are compared
-    (M. Norouzi, A. Punjani, D. J. Fleet, Fast exact search in Hamming space with multi-index hashing, 2014).
-
-    Args:
-        hashes: uint64 (n,).
-        valid: bool (n,); the others are linked to nothing.
-        distance: 0 to 63.
-    """
-    rows = np.flatnonzero(valid)
-    values, first, number = np.unique(hashes[rows], return_index=True, return_inverse=True)
-    same = np.full(len(hashes), -1, np.int64)
-    same[rows] = number.reshape(-1)
-    links.chain(same)
-    edges: list[int] = np.linspace(0, 64, distance + 2).astype(int).tolist() if distance else []
-    for low, high in pairwise(edges):
-        run = (values >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
-        order = np.argsort(run, kind="stable")
-        run, ordered, row = run[order], values[order], rows[first[order]]
-        at, step = np.arange(len(run) - 1), 1
-        while len(at):
-            at = at[at + step < len(run)]
-            at = at[run[at] == run[at + step]]
-            near = at[np.bitwise_count(ordered[at] ^ ordered[at + step]) <= distance]
-            links.add(row[near], row[near + step])
-            step += 1
-
-
-def link_times(links: Links, group: Integers, times: Integers, within: int) -> None:
-    """Link rows of one group whose times are at most `within` apart; through rows in between they may be further apart.
-
-    Args:
-        group: int64 (n,), below 0 for rows that are linked to nothing.
-        times: int64 (n,), in the unit of `within`.
-    """
-    order = np.lexsort((times, group))
-    same = (group[order][1:] == group[order][:-1]) & (group[order][1:] >= 0)
-    close = np.diff(times[order]) <= within
-    links.add(order[:-1][same & close], order[1:][same & close])

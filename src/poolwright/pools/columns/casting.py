@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import AfterValidator
 
-from poolwright.core.columns import IMAGE, LATITUDE, LONGITUDE, PHASH, SHA256, TEXT, UID, WELL_KNOWN, declared_type
+from poolwright.core.columns import IMAGE, LATITUDE, LONGITUDE, PDQ, PHASH, SHA256, TEXT, UID, WELL_KNOWN, declared_type
 from poolwright.core.errors import RecipeError
 from poolwright.core.rows import cast_or_null
 from poolwright.core.runtime.noting import note_unread
@@ -22,7 +22,7 @@ from poolwright.pools.values.images import check_base64, images_of_texts
 from poolwright.pools.values.texts import first_texts, is_texts
 from poolwright.pools.values.times import times_of
 
-_HEX = (UID, SHA256, PHASH)
+_HEX = (UID, SHA256, PHASH, PDQ)
 _MOST = {LATITUDE: 90.0, LONGITUDE: 180.0}
 
 

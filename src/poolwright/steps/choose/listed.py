@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from poolwright.core.columns import PHASH, SHA256, UID, is_text
+from poolwright.core.columns import PDQ, PHASH, SHA256, UID, is_text
 from poolwright.core.errors import InputError, StepError
 from poolwright.core.frame import Context, Frame, OtherRows
 from poolwright.core.params import Column, exactly_one
@@ -229,7 +229,7 @@ def _find(rows: Rows, by: str, table: pa.Table) -> np.ndarray:
 
 def _spelled(values: pa.Array, by: str, integers: bool) -> pa.Array:
     texts = as_spelled(values, integers)
-    return pc.utf8_lower(texts) if by in (SHA256, PHASH) else texts
+    return pc.utf8_lower(texts) if by in (SHA256, PHASH, PDQ) else texts
 
 
 def _distinct(texts: pa.Array) -> pa.Array:

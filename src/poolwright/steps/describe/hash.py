@@ -8,14 +8,16 @@ from typing import Annotated, ClassVar, Literal
 import pyarrow as pa
 from pydantic import BeforeValidator, Field
 
-from poolwright.core.columns import IMAGE, IMAGE_ERROR, PHASH, SHA256, WELL_KNOWN
-from poolwright.core.images.image import REASONS, Limits, drop_codes, refused, unread
-from poolwright.core.images.phash import check_phash, phash_of_file
+from poolwright.core.columns import IMAGE, IMAGE_ERROR, PDQ, PHASH, SHA256, WELL_KNOWN
+from poolwright.core.images.image import REASONS, Limits, drop_codes, open_image, refused, unread
+from poolwright.core.images.phash import check_pdq, check_phash, pdq, phash
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 
-HashKind = Literal["sha256", "phash"]
+HashKind = Literal["sha256", "phash", "pdq"]
+_OF_PICTURES = {PHASH: (phash, check_phash), PDQ: (pdq, check_pdq)}
+"""How hashes of what pictures show are computed, and how it is checked that they can be."""
 
 
 def _one_or_more(value: object) -> object:
@@ -23,12 +25,16 @@ def _one_or_more(value: object) -> object:
 
 
 class Hash(Step):
-    """Hash image files: `sha256` of the bytes, `phash` of the upright picture (64-bit DCT hash of imagehash).
+    """Hash image files: `sha256` of the bytes; `phash` and `pdq` of the upright picture, 64 and 256 bits.
 
-    A picture of one shade of grey has no perceptual hash: null, as all such pictures would have the same. Transparency
-    is laid on white, or on black if what is visible is light, so that white drawings have a hash of their own.
+    `phash` is the DCT hash of imagehash; `pdq` is that of ThreatExchange (https://github.com/facebook/ThreatExchange,
+    hashing/pdq), as 64 hex digits: it tells more pictures apart and is the one that platforms exchange.
 
-    A row whose file is missing, empty or too large is dropped; with `phash`, also one that does not decode.
+    A picture of one shade of grey has no perceptual hash: null, as all such pictures would have the same; of `pdq`,
+    that is a picture of quality 0, by its own measure. Transparency is laid on white, or on black if what is visible is
+    light, so that white drawings have a hash of their own.
+
+    A row whose file is missing, empty or too large is dropped; with `phash` or `pdq`, also one that does not decode.
     """
 
     verb: ClassVar[str] = "hash"
@@ -51,9 +57,13 @@ class Hash(Step):
         return (IMAGE_ERROR,)
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
-        if "phash" in self.kinds:
-            check_phash()
-        return [pa.field(name, WELL_KNOWN[name].type) for name in (SHA256, PHASH) if name in self.kinds]
+        for kind, (_, check) in _OF_PICTURES.items():
+            if kind in self.kinds:
+                check()
+        return [pa.field(name, WELL_KNOWN[name].type) for name in self._given()]
+
+    def _given(self) -> list[str]:
+        return [name for name in (SHA256, PHASH, PDQ) if name in self.kinds]
 
     def apply(self, rows: Rows, state: State) -> Outcome:
         limits = Limits(self.max_bytes, self.max_pixels)
@@ -61,8 +71,7 @@ class Hash(Step):
         hashed = [error if data is None else self._hash(data, limits) for data, error in files]
         columns: dict[str, pa.Array] = {
             name: pa.array([found[name] if isinstance(found, dict) else None for found in hashed], pa.string())
-            for name in (SHA256, PHASH)
-            if name in self.kinds
+            for name in self._given()
         }
         return Outcome(columns, drop_codes([found if isinstance(found, str) else None for found in hashed]))
 
@@ -72,8 +81,9 @@ class Hash(Step):
         if reason:
             return reason
         found: dict[str, str | None] = {SHA256: hashlib.sha256(data).hexdigest()} if SHA256 in self.kinds else {}
-        if PHASH in self.kinds:
-            found[PHASH], reason = phash_of_file(data, limits)
-            if reason:
-                return reason
+        if _OF_PICTURES.keys() & set(self.kinds):
+            image = open_image(data, limits, contrast=True)  # at full size, so that the libraries alone give the same
+            if isinstance(image, str):
+                return image
+            found |= {kind: hashed(image) for kind, (hashed, _) in _OF_PICTURES.items() if kind in self.kinds}
         return found

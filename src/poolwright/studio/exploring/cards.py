@@ -12,6 +12,7 @@ import yaml
 from poolwright.core.columns import (
     IMAGE_PATH,
     LABEL,
+    PDQ,
     PHASH,
     SHA256,
     SIMILARITY,
@@ -32,7 +33,7 @@ from poolwright.studio.exploring.views import SearchedView
 PAGE = 60
 
 _FIRST = (SCORE, LABEL, SIMILARITY, SPLIT, TITLE, TEXT)
-_LAST = (IMAGE_PATH, URL, SHA256, PHASH)
+_LAST = (IMAGE_PATH, URL, SHA256, PHASH, PDQ)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ router = APIRouter(prefix="/verify")
 QUESTION = "Is this: {class}?"
 SAMPLE_QUESTION = "Is this what the filter looks for?"
 _NAME = 60
-_NO_CLASSES = (UID, TEXT, URL, IMAGE_PATH, "title", "sha256", "phash", "image_error")
+_NO_CLASSES = (UID, TEXT, URL, IMAGE_PATH, "title", "sha256", "phash", "pdq", "image_error")
 _MOST_ROWS = 5_000_000
 
 

@@ -31,7 +31,7 @@ class Grouping:
         keep: see `NearDuplicates`.
         by: likewise.
         compared: how vectors are compared; None if they are not.
-        hashes: uint64 (n,) hash of each row, and bool (n,) which of them say something; None without hashes.
+        hashes: uint64 (n, w) hash of each row, and bool (n,) which of them say something; None without hashes.
     """
 
     frame: Frame
@@ -83,13 +83,13 @@ class Grouping:
     def likeness(self) -> dict[str, pa.Array]:
         """Return the cosine of each member with its twin and the bits between their hashes, null if unknown."""
         other = self.twin != np.arange(len(self.twin))
-        cosine, bits = np.full(len(other), np.nan), np.zeros(len(other), np.uint8)
+        cosine, bits = np.full(len(other), np.nan), np.zeros(len(other), np.uint16)
         known = np.zeros(len(other), bool)
         if self.compared is not None and len(other):
             cosine = cosines_with(self.frame, self.compared.column, self.uids, self.twin)
         if self.hashes is not None:
             hashes, valid = (values[self.members] for values in self.hashes)
-            bits = np.bitwise_count(hashes ^ hashes[self.twin])
+            bits = np.bitwise_count(hashes ^ hashes[self.twin]).sum(axis=1, dtype=np.uint16)
             known = other & valid & valid[self.twin]
         rounded = np.round(cosine, 6)
         return {"cosine": pa.array(rounded, mask=np.isnan(cosine)), "bits": pa.array(bits, mask=~known)}

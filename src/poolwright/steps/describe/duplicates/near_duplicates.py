@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, ClassVar, Literal
 
@@ -21,15 +21,17 @@ from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.wording import groups as in_groups
 from poolwright.core.wording import rows as in_rows
-from poolwright.kernels.selection.groups import local_groups
+from poolwright.kernels.selection.group_counts import count_rows
 from poolwright.kernels.selection.lookup.value_index import ValueIndex
 from poolwright.kernels.selection.ranks import check_orderable
 from poolwright.kernels.similarity.connected_components import Links
-from poolwright.kernels.similarity.near_duplicates import link_hashes
 from poolwright.steps.describe.duplicates.groups import MEMBERS, Grouping, as_state
+from poolwright.steps.describe.duplicates.hashes import HashCount, count_hashes, hash_links, parse_hashes
+from poolwright.steps.describe.duplicates.links import Pairs, linked_rows
 from poolwright.steps.describe.duplicates.recall import words
+from poolwright.steps.describe.duplicates.same import AlikeRows, equal_links
 from poolwright.steps.describe.duplicates.spans import Span
-from poolwright.steps.describe.duplicates.values import collect, link_same, parse_hashes
+from poolwright.steps.describe.duplicates.values import collect
 from poolwright.steps.describe.duplicates.vectors import Linked, Method, VectorLinks
 
 Keep = Literal["all", "first", "best", "far", "near"]
@@ -46,9 +48,13 @@ class NearDuplicates(Step):
       each other by a rough measure, which takes far less time; it measures how many pairs that misses, and compares
       more rows until the recall is the wanted one. `auto` is exact up to 500 MB of vectors. Vectors are written to
       files in the run folder for the time of the fit, and are not held in memory.
-    - `phash`: 64-bit hashes, as `hash` gives them, that differ in at most `distance` bits. A hash of zeros alone (or
-      ones, or of which the first bit alone is 1) says nothing, as it is that of any flat picture: such rows, and those
-      without a hash, are linked by an equal `sha256` alone, if the table has it.
+    - `phash`: hashes of 64 or 256 bits, as `hash` gives them (`phash` and `pdq`), that differ in at most `distance`
+      bits. Flat pictures have none; they, and other rows without a hash, are linked by an equal `sha256` alone, if the
+      table has it. A hash of 64 bits that is zeros alone (or ones, or of which the first bit alone is 1) counts as
+      none, as it is that of any flat picture.
+
+    All pairs that are close by values or hashes are found. Rows are dealt out to files in the run folder for the time
+    of the fit, so that memory grows with the linked rows alone.
 
     A group is named by its smallest uid, and a row without near-duplicates by its own, whatever the order of the rows.
     Rows that lack a value are not linked by it. With `keep`, one row of each group stays: that with the smallest uid
@@ -78,8 +84,10 @@ class NearDuplicates(Step):
         default=2, ge=1, le=16, description="cells: cells that a row is compared in, on average; widened for `recall`"
     )
     recall: Share = Field(default=0.99, description="cells: share of the pairs that are to be found, as measured")
-    phash: Column | None = Field(default=None, description="column of 64-bit hashes in 16 hex digits")
-    distance: int = Field(default=4, ge=0, le=16, description="most bits in which linked hashes differ")
+    phash: Column | None = Field(default=None, description="column of hashes in 16 hex digits (phash) or 64 (pdq)")
+    distance: int = Field(
+        default=4, ge=0, le=31, description="most bits in which linked hashes differ; for hashes of 64 bits at most 16"
+    )
     keep: Keep = Field(default="all", description="rows of a group that stay")
     by: Column | None = Field(default=None, description="keep: best: column of numbers or times, the highest is kept")
     into: Column = Field(default="duplicate_group", description="column to give")
@@ -143,33 +151,32 @@ class NearDuplicates(Step):
 
     def _fit(self, frame: Frame, context: Context, files: ExitStack) -> State:
         compared = VectorLinks.of(frame, context, self) if self.vectors else None
-        linked = compared.find(files) if compared else None
-        by_value = bool(self.same or self.phash)
-        optional = [name for name in self.optional() if name in frame.schema.names]
-        names = [name for name in dict.fromkeys([*self.needs(), *optional]) if name != self.vectors]
-        if linked is not None and not by_value and names == [UID]:
-            table = pa.table({UID: linked.uids})
-        else:
-            table = collect(frame, names, None if linked is None or by_value else linked.uids)
-        links, values = Links(len(table)), {"rows": compared.count if compared else len(table), "unhashed": 0}
-        if linked is not None:
-            _link(links, table, linked)
-            values |= linked.values
-        if self.same:
-            times = self._times(table.schema) if self.within is not None else []
-            link_same(links, table, self.same, times[0] if times else None, self.within or 0)
-        hashes = self._link_hashes(links, table, values) if self.phash else None
+        hashed = count_hashes(frame, self.phash, self.distance) if self.phash else HashCount()
+        rows = compared.count if compared else hashed.rows or count_rows(frame)
+        linked = [compared.find(files)] if compared else []
+        if self.same or self.phash:
+            linked.append(linked_rows(frame, self._value_links(frame, rows, hashed)))
+        uids = pc.unique(pa.chunked_array([one.uids for one in linked]))
+        names = list(dict.fromkeys(name for name in (UID, self.by, self.phash) if name))
+        table = pa.table({UID: uids.take(pc.sort_indices(uids))}) if names == [UID] else collect(frame, names, uids)
+        links, values = Links(len(table)), {"rows": rows, "unhashed": hashed.rows - hashed.hashed}
+        for one in linked:
+            _link(links, table, one)
+            values |= one.values
+        hashes = parse_hashes(one_array(table.column(self.phash)), self.phash) if self.phash else None
         grouping = Grouping(frame, table, links.first(), self.keep, self.by, compared, hashes)
         return as_state(grouping, values)
 
-    def _link_hashes(self, links: Links, table: pa.Table, values: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-        hashes, valid = parse_hashes(table.column(self.phash), str(self.phash))
-        link_hashes(links, hashes, valid, self.distance)
-        values["unhashed"] = int((~valid).sum())
-        if SHA256 in table.column_names and values["unhashed"]:
-            digests = pc.if_else(pa.array(valid), None, one_array(table.column(SHA256)))
-            links.chain(local_groups([digests])[0])
-        return hashes, valid
+    def _value_links(self, frame: Frame, rows: int, hashed: HashCount) -> Iterator[Pairs]:
+        """Yield links of rows of equal values and close hashes; of rows without a hash, by equal files."""
+        if self.same:
+            time = self._times(frame.schema)[0] if self.within is not None else None
+            alike = AlikeRows(tuple(name for name in self.same if name != time), time, self.within or 0)
+            yield from equal_links(frame, alike, rows, "same")
+        if self.phash:
+            yield from hash_links(frame, self.phash, hashed, self.distance)
+            if SHA256 in frame.schema.names and hashed.hashed < hashed.rows:
+                yield from equal_links(frame, AlikeRows((SHA256,), unhashed=self.phash), rows, "files")
 
     def apply(self, rows: Rows, state: State) -> Outcome:
         table = state.mapped[MEMBERS]
