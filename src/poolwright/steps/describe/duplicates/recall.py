@@ -30,7 +30,7 @@ class Probes:
     """How far rows are compared beyond their own cell, and the recall that was measured.
 
     Attributes:
-        probes: cells of a row on average.
+        probes: cells per row on average.
         margin: distance from the boundary of a cell within which rows are compared with its rows.
         found: int64 (n,) pairs of each sampled row that are compared.
         pairs: int64 (n,) its pairs by exact search.
@@ -103,7 +103,7 @@ def choose_probes(
 
 def words(values: dict[str, Any], asked: float, wanted: float) -> str:
     """Describe a recall measured, as `Probes.values` gives it."""
-    cells = f"compared in {values['cells']:,} cells, {values['probes']:g} of them a row on average"
+    cells = f"compared in {values['cells']:,} cells, {values['probes']:g} of them per row on average"
     if values["probes"] > asked:
         cells += f" (widened from {asked:g} for a recall of {percent(wanted)})"
     if values["recall"] is None:
