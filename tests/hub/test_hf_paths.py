@@ -85,6 +85,6 @@ def test_a_hub_that_fails_is_one_error_and_loses_no_row(hub: HubServer, recipe: 
     missing = recipe.with_name("missing.yaml")
     missing.write_text(_RECIPE.format(path=PATH.replace("rows", "none")), encoding="utf-8")
     assert (
-        "hf://datasets/ada/none/data/*.parquet: no such dataset or bucket, or it is not visible"
+        "hf://datasets/ada/none/data/*.parquet: no such file or folder, or it is not visible without keys"
         in call("check", missing).err
     )

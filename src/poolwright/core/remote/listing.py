@@ -88,7 +88,10 @@ def info_of(url: str) -> RemoteFile:
         FileNotFoundError: it is not there.
         InputError: the server fails, refuses, or cannot be reached.
     """
-    system, path = file_system(url)
+    return _info(url, *file_system(url))
+
+
+def _info(url: str, system: Any, path: str) -> RemoteFile:
     try:
         with reaching(url):
             return _described(url, retried(lambda: system.info(path)))
@@ -153,8 +156,10 @@ def infos_of(urls: Iterable[str]) -> dict[str, RemoteFile]:
             single += files
         else:
             found |= _listed(folder, files)
+    # fsspec keeps file systems, with what they have listed, by the number of a thread, which a later thread may have.
+    opened = [(url, *file_system(url)) for url in single]
     with ThreadPoolExecutor(16) as threads:
-        return found | dict(zip(single, threads.map(info_of, single), strict=True))
+        return found | dict(zip(single, threads.map(lambda one: _info(*one), opened), strict=True))
 
 
 def files_below(root: str) -> list[str]:
