@@ -287,8 +287,8 @@ def test_one_process_writes_a_release_at_a_time(tmp_path: Path) -> None:
 
 def test_targets_of_releases_that_cannot_be_meant_are_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = project / "herbs.yaml"
-    recipe.write_text(RECIPE.replace("to: out", 'to: "s3://shelf/out"'))
-    with pytest.raises(RecipeError, match="is a URL"):
+    recipe.write_text(RECIPE.replace("to: out", 'to: "hf://datasets/shelf/out"'))
+    with pytest.raises(RecipeError, match="poolwright push"):
         api.check(recipe)
     monkeypatch.setenv("HOME", str(project / "home"))
     recipe.write_text(RECIPE.replace("to: out", "to: ~/out"))
