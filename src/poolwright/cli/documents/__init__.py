@@ -41,6 +41,7 @@ def documents() -> dict[str, Any]:
         "search": inspecting.SearchDocument,
         "diff": inspecting.DiffDocument,
         "leaks": inspecting.LeaksDocument,
+        "conformance": inspecting.ConformanceDocument,
         "report": running.FilesDocument,
         "studio": inspecting.StudioDocument,
         "verify": inspecting.VerifyDocument,
