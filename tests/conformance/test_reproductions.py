@@ -80,7 +80,8 @@ def test_only_its_own_folder_is_taken(tmp_path: Path) -> None:
     assert "did you mean 'mappool'?" in called.err
 
 
-def test_reproductions_are_of_shipped_recipes_and_on_the_page() -> None:
+def test_reproductions_are_of_shipped_recipes_in_the_order_of_the_page() -> None:
     page = (REPOSITORY / "docs" / "conformance.md").read_text(encoding="utf-8")
     assert {one.name for one in shipped()} >= set(REPRODUCTIONS)
-    assert [line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")] == list(REPRODUCTIONS)
+    sections = [line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")]
+    assert sections == [name for name in REPRODUCTIONS if name in sections]
