@@ -11,6 +11,6 @@ from __future__ import annotations
 
 from poolwright.conformance.known import REPRODUCTIONS, conformance
 from poolwright.conformance.reproduction import Reproduction
-from poolwright.core.results.conformance import Compared, Conformance
+from poolwright.core.results.conformance import Conformance, PublishedNumber
 
-__all__ = ["REPRODUCTIONS", "Compared", "Conformance", "Reproduction", "conformance"]
+__all__ = ["REPRODUCTIONS", "Conformance", "PublishedNumber", "Reproduction", "conformance"]

@@ -16,7 +16,7 @@ from poolwright.api import RunResult
 from poolwright.conformance.reproduction import Reproduction, parameters, shipped_data, without_steps
 from poolwright.core.columns import UID
 from poolwright.core.files import write_atomically
-from poolwright.core.results.conformance import Compared
+from poolwright.core.results.conformance import PublishedNumber
 from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
 from poolwright.demo.annotators import Annotator, answer_worklist
@@ -107,7 +107,7 @@ def answer(name: str, run: Path) -> None:
     answer_worklist(run / "verify" / name, [PERSON], truth)
 
 
-def compare(name: str, result: RunResult) -> tuple[Compared, ...]:
+def compare(name: str, result: RunResult) -> tuple[PublishedNumber, ...]:
     """Count buckets, candidates, verified photos and splits."""
     stream, found, labelled = (result.tables[table] for table in ("stream", "retrieved", name))
     rows = labelled.read(["bucket", "label", "truth", *(f"split_{seed}" for seed in range(SEEDS))])
@@ -117,20 +117,22 @@ def compare(name: str, result: RunResult) -> tuple[Compared, ...]:
     tests = float(np.mean([np.mean(draw) for draw in draws]))
     right = pc.mean(pc.equal(rows["label"], rows["truth"])).as_py()
     return (
-        Compared("photos downloaded", PHOTOS[name], stream.record.rows_in, note="generated"),
-        Compared("time buckets", BUCKETS, len(buckets), fixed=True),
-        Compared("photos of a bucket", UNLABELLED[name], pc.min(buckets).as_py(), note=_ABOUT),
-        Compared("classes", CLASSES[name], len(pc.unique(rows["label"])), fixed=True),
-        Compared("candidates of a class and bucket", CANDIDATES, _least(found.read(["bucket", "label"])), fixed=True),
-        Compared("verified photos of a class and bucket", VERIFIED, _least(rows), fixed=True),
-        Compared("splits", SEEDS, len(draws), fixed=True),
-        Compared(
+        PublishedNumber("photos downloaded", PHOTOS[name], stream.record.rows_in, note="generated"),
+        PublishedNumber("time buckets", BUCKETS, len(buckets), fixed=True),
+        PublishedNumber("photos of a bucket", UNLABELLED[name], pc.min(buckets).as_py(), note=_ABOUT),
+        PublishedNumber("classes", CLASSES[name], len(pc.unique(rows["label"])), fixed=True),
+        PublishedNumber(
+            "candidates of a class and bucket", CANDIDATES, _least(found.read(["bucket", "label"])), fixed=True
+        ),
+        PublishedNumber("verified photos of a class and bucket", VERIFIED, _least(rows), fixed=True),
+        PublishedNumber("splits", SEEDS, len(draws), fixed=True),
+        PublishedNumber(
             "test photos of a split",
             0.3,
             tests,
             note=_TOGETHER,
         ),
-        Compared("precision of the labels", 0.99, right, note=_PEOPLE),
+        PublishedNumber("precision of the labels", 0.99, right, note=_PEOPLE),
     )
 
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from poolwright.api import RunResult
 from poolwright.conformance.reproduction import Reproduction, parameters, shipped_data, without_steps
-from poolwright.core.results.conformance import Compared
+from poolwright.core.results.conformance import PublishedNumber
 from poolwright.core.table import Table
 
 NAME, CHOSEN, LARGE, SMALL = (f"clip-geoyfcc{end}" for end in ("", "-classes", "-350", "-45"))
@@ -149,21 +149,21 @@ def prepare(folder: Path) -> dict[str, Any]:
     return data
 
 
-def compare(result: RunResult) -> tuple[Compared, ...]:
+def compare(result: RunResult) -> tuple[PublishedNumber, ...]:
     """Count images, classes and domains of the dataset and its subsets."""
     whole, large, small = (result.tables[name] for name in (NAME, LARGE, SMALL))
     best = next(row for row in result.tables[CHOSEN].record.funnel if row.verb == "top")
     numbers = [
-        Compared("images", ROWS, whole.record.rows_kept, note="generated"),
-        Compared("classes with images", CLASSES, _values(whole, "class_index"), note="generated"),
-        Compared("domains", 6, _values(whole, "continent"), note="generated"),
-        Compared("images of highest similarity", 1_000_000, best.kept, fixed=True),
-        Compared("domains without the smallest", 5, _values(large, "continent"), fixed=True),
+        PublishedNumber("images", ROWS, whole.record.rows_kept, note="generated"),
+        PublishedNumber("classes with images", CLASSES, _values(whole, "class_index"), note="generated"),
+        PublishedNumber("domains", 6, _values(whole, "continent"), note="generated"),
+        PublishedNumber("images of highest similarity", 1_000_000, best.kept, fixed=True),
+        PublishedNumber("domains without the smallest", 5, _values(large, "continent"), fixed=True),
     ]
     for table, classes, images in ((large, 350, 338_730), (small, 45, 86_288)):
         numbers += [
-            Compared(f"classes of the {classes}-class set", classes, _values(table, "class_index"), fixed=True),
-            Compared(f"its images, at most {CAP:,} per class", images, table.record.rows_kept, note=_SIZES),
+            PublishedNumber(f"classes of the {classes}-class set", classes, _values(table, "class_index"), fixed=True),
+            PublishedNumber(f"its images, at most {CAP:,} per class", images, table.record.rows_kept, note=_SIZES),
         ]
     return tuple(numbers)
 

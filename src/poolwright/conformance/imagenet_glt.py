@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from poolwright.api import RunResult
 from poolwright.conformance.reproduction import Reproduction, shipped_data, without_steps
 from poolwright.core.files import write_atomically
-from poolwright.core.results.conformance import Compared
+from poolwright.core.results.conformance import PublishedNumber
 
 NAME, ATTRIBUTES = "imagenet-glt", "imagenet-attributes"
 IMAGES, CLASSES, LARGEST, SMALLEST = 1_281_167, 1_000, 1_300, 732
@@ -64,22 +64,22 @@ def prepare(folder: Path) -> dict[str, Any]:
     return data
 
 
-def compare(result: RunResult) -> tuple[Compared, ...]:
+def compare(result: RunResult) -> tuple[PublishedNumber, ...]:
     """Count the images of each set, in both files."""
     rows = result.tables[NAME].read(["split_glt", "split_cbl"])
     glt, cbl = (_sizes(rows, column) for column in rows.column_names)
     train, rest = glt["train"], sum(glt[name] for name in ("train", "val", "test_lt"))
     balanced = cbl["train"] + cbl["val"]
     return (
-        Compared("Test-GBL", 60_000, glt["test_bbl"], fixed=True),
-        Compared("Test-CBL", 60_000, glt["test_bl"], fixed=True),
-        Compared("GLT: images of the long-tailed rest", 203_460, rest, note=_CLUSTERS),
-        Compared("GLT: Test-GLT", 60_000, glt["test_lt"], fixed=True),
-        Compared("GLT: val", 30_000, glt["val"], fixed=True),
-        Compared("GLT: train", 113_460, train, note=_CLUSTERS),
-        Compared("CBL: images of the balanced rest", 144_000, balanced, fixed=True),
-        Compared("CBL: val", 30_000, cbl["val"], fixed=True),
-        Compared("CBL: train", 114_000, cbl["train"], fixed=True),
+        PublishedNumber("Test-GBL", 60_000, glt["test_bbl"], fixed=True),
+        PublishedNumber("Test-CBL", 60_000, glt["test_bl"], fixed=True),
+        PublishedNumber("GLT: images of the long-tailed rest", 203_460, rest, note=_CLUSTERS),
+        PublishedNumber("GLT: Test-GLT", 60_000, glt["test_lt"], fixed=True),
+        PublishedNumber("GLT: val", 30_000, glt["val"], fixed=True),
+        PublishedNumber("GLT: train", 113_460, train, note=_CLUSTERS),
+        PublishedNumber("CBL: images of the balanced rest", 144_000, balanced, fixed=True),
+        PublishedNumber("CBL: val", 30_000, cbl["val"], fixed=True),
+        PublishedNumber("CBL: train", 114_000, cbl["train"], fixed=True),
     )
 
 

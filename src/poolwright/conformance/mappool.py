@@ -14,7 +14,7 @@ from poolwright.api import RunResult
 from poolwright.conformance.commonpool import PREVALENCE, SEED, examples, write
 from poolwright.conformance.reproduction import Reproduction, shipped_data, without_steps
 from poolwright.core.files import write_atomically
-from poolwright.core.results.conformance import Compared
+from poolwright.core.results.conformance import PublishedNumber
 from poolwright.core.rows import vector_array
 
 NAME, TABLE = "mappool", "maps"
@@ -60,7 +60,7 @@ def prepare(folder: Path, rows: int = ROWS) -> dict[str, Any]:
     return data
 
 
-def compare(result: RunResult) -> tuple[Compared, ...]:
+def compare(result: RunResult) -> tuple[PublishedNumber, ...]:
     """Read the comparison of classifiers, the share of rows kept, and the pace."""
     table = result.tables[TABLE]
     fitted = next(step for step in table.record.steps if step.verb == "classify")
@@ -68,14 +68,18 @@ def compare(result: RunResult) -> tuple[Compared, ...]:
     timings = table.timings()
     filtering = sum(timings["spent"].values())
     return (
-        Compared("examples to train with, of either kind", 1_860, EXAMPLES["train"], fixed=True),
-        Compared("examples to compare with, of either kind", 1_240, found["svm"]["rows"] / 2, fixed=True),
+        PublishedNumber("examples to train with, of either kind", 1_860, EXAMPLES["train"], fixed=True),
+        PublishedNumber("examples to compare with, of either kind", 1_240, found["svm"]["rows"] / 2, fixed=True),
         *(
-            Compared(f"accuracy of {words}", accuracy, found[kind]["accuracy"], note=_GENERATED)
+            PublishedNumber(f"accuracy of {words}", accuracy, found[kind]["accuracy"], note=_GENERATED)
             for kind, (words, accuracy) in PUBLISHED.items()
         ),
-        Compared("share of the pool that is kept", 0.0075, table.record.rows_kept / table.record.rows_in, note=_KEPT),
-        Compared("rows filtered per second and CPU", PUBLISHED_PACE, table.record.rows_in / filtering, note=_PACE),
+        PublishedNumber(
+            "share of the pool that is kept", 0.0075, table.record.rows_kept / table.record.rows_in, note=_KEPT
+        ),
+        PublishedNumber(
+            "rows filtered per second and CPU", PUBLISHED_PACE, table.record.rows_in / filtering, note=_PACE
+        ),
     )
 
 

@@ -13,7 +13,7 @@ import yaml
 from poolwright.api import RunResult, run
 from poolwright.core.errors import RecipeError, WaitingForPeople
 from poolwright.core.files import write_text
-from poolwright.core.results.conformance import Compared, Conformance
+from poolwright.core.results.conformance import Conformance, PublishedNumber
 from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.core.runtime.yaml_text import load
 from poolwright.recipe.shipped import shipped_text
@@ -40,7 +40,7 @@ class Reproduction:
     source: str
     generated: str
     prepare: Callable[[Path], dict[str, Any]]
-    compare: Callable[[RunResult], tuple[Compared, ...]]
+    compare: Callable[[RunResult], tuple[PublishedNumber, ...]]
     answer: Callable[[Path], None] | None = None
 
     def run(self, folder: Path, listener: Listener | None = None) -> Conformance:

@@ -56,6 +56,7 @@ def documents() -> dict[str, Any]:
         "train-encoder": data.TrainDocument,
         "push": publishing.PushDocument,
         "pull": publishing.PullDocument,
+        "export-classifier": running.FilesDocument,
         **dict.fromkeys(("steps", "pools", "layouts", "figures", "encoders"), listing.EntriesDocument),
         "completion": listing.ScriptDocument,
     }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from poolwright.api import Changes, Check, DroppedCount, DroppedRows, LeakReport, LedgerSummary
 from poolwright.cli.documents.running import RowStory
 from poolwright.core.errors import RecipeError
-from poolwright.core.results.conformance import Compared, Conformance
+from poolwright.core.results.conformance import Conformance, PublishedNumber
 from poolwright.core.results.leaks import Leak, LeakSet
 from poolwright.studio.serve import Link
 
@@ -250,7 +250,7 @@ class ConformanceDocument:
     recipe: str
     source: str
     generated: str
-    numbers: tuple[Compared, ...]
+    numbers: tuple[PublishedNumber, ...]
     ok: bool
     folder: Path
 

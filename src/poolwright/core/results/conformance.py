@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Compared:
+class PublishedNumber:
     """One number of a dataset.
 
     Attributes:
@@ -50,7 +50,7 @@ class Conformance:
     recipe: str
     source: str
     generated: str
-    numbers: tuple[Compared, ...]
+    numbers: tuple[PublishedNumber, ...]
     folder: Path
 
     @property
