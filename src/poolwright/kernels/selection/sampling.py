@@ -27,7 +27,7 @@ _ANYWHERE = 1e12  # standard deviations that contain every rank
 _UNKNOWN = -2
 
 
-class Grouping(Protocol):
+class GroupIds(Protocol):
     """Tells the group of each row by its number, as `Groups` does."""
 
     @property
@@ -70,7 +70,7 @@ class Tied:
 
 
 def cut_ranks(
-    frame: Frame, groups: Grouping, counts: np.ndarray, key: int, wanted: np.ndarray, only: Eligibility | None = None
+    frame: Frame, groups: GroupIds, counts: np.ndarray, key: int, wanted: np.ndarray, only: Eligibility | None = None
 ) -> np.ndarray:
     """Return the hash ranks that keep the `wanted` first rows of each group.
 
@@ -130,7 +130,7 @@ class _InWindow:
 class _Window:
     """Count the ranks below each window, and collect those inside."""
 
-    groups: Grouping
+    groups: GroupIds
     key: int
     open: np.ndarray
     low: np.ndarray
