@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from poolwright import api
 from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
@@ -31,6 +33,14 @@ STEPS = [
     Top(by="score", n=2, group=("user",)),
     Top(by="score", fraction=0.5, group=("user",), ties="keep", lowest=True),
 ]
+
+RECIPE = """
+recipe: 1
+name: users
+pools: {rows: {read: table, path: rows.parquet}}
+tables:
+  capped: {from: rows, steps: [{cap: {group: user, n: 2}}]}
+"""
 
 
 def table(rows: int = 4_000) -> pa.Table:
@@ -57,7 +67,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def drops(step: Step, state: State, pool: pa.Table) -> list[int]:
     found = [step.apply(Rows(pool.slice(at, 977)), state).drop for at in range(0, len(pool), 977)]
-    return np.concatenate([np.zeros(0, np.uint8) if drop is None else drop for drop in found]).tolist()
+    return [code for drop in found if drop is not None for code in drop.tolist()]
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: f"{step.verb}-{'-'.join(step.group)}")
@@ -89,6 +99,20 @@ def test_order_cuts_and_batches_change_no_byte(tmp_path: Path) -> None:
     frames = [MemoryFrame(pool), MemoryFrame(pool.take(order), (10, 2_000), 64)]
     digests = [step.fit(frame, Context()).save(tmp_path, str(at)) for at, frame in enumerate(frames)]
     assert digests[0] == digests[1]
+
+
+def test_a_run_is_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pq.write_table(table(1_000).select(["uid", "user"]), tmp_path / "rows.parquet", row_group_size=200)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE)
+    kept = []
+    for most in (10_000, 50):
+        monkeypatch.setattr(many_groups, "MANY", most)
+        found = api.run(recipe, tmp_path / str(most)).tables["capped"]
+        kept.append(found.read(["uid", "user"]))
+        assert not list((found.folder / "work").glob("spread/*"))
+    assert 0 < len(kept[0]) < 1_000
+    assert kept[0].equals(kept[1])
 
 
 @pytest.mark.usefixtures("few")

@@ -101,7 +101,7 @@ def figures_of(table: pa.Table, name: str, ids: Integers, absent: int) -> npt.ND
     """
     if GROUP_HASH in table.column_names:
         found = pc.fill_null(take_or_null(table.column(name), ids), absent)
-        return found.to_numpy(zero_copy_only=False, writable=True)
+        return np.array(found)
     dtype = table.schema.field(name).type.to_pandas_dtype()
     figures = once(name, table, lambda table: np.append(table.column(name).to_numpy(), dtype(absent)))
     return figures[ids]
