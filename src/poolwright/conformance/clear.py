@@ -114,6 +114,7 @@ def compare(name: str, result: RunResult) -> tuple[PublishedNumber, ...]:
     rows = rows.filter(pc.field("label") != BACKGROUND)
     buckets = pc.value_counts(stream.read(["bucket"])["bucket"]).field("counts")
     draws = {tuple(pc.equal(rows[f"split_{seed}"], "test").to_pylist()) for seed in range(SEEDS)}
+    retrieved = _least(found.read(["bucket", "label"]))
     tests = float(np.mean([np.mean(draw) for draw in draws]))
     right = pc.mean(pc.equal(rows["label"], rows["truth"])).as_py()
     return (
@@ -121,9 +122,7 @@ def compare(name: str, result: RunResult) -> tuple[PublishedNumber, ...]:
         PublishedNumber("time buckets", BUCKETS, len(buckets), fixed=True),
         PublishedNumber("photos of a bucket", UNLABELLED[name], pc.min(buckets).as_py(), note=_ABOUT),
         PublishedNumber("classes", CLASSES[name], len(pc.unique(rows["label"])), fixed=True),
-        PublishedNumber(
-            "candidates of a class and bucket", CANDIDATES, _least(found.read(["bucket", "label"])), fixed=True
-        ),
+        PublishedNumber("candidates of a class and bucket", CANDIDATES, retrieved, fixed=True),
         PublishedNumber("verified photos of a class and bucket", VERIFIED, _least(rows), fixed=True),
         PublishedNumber("splits", SEEDS, len(draws), fixed=True),
         PublishedNumber(
