@@ -130,6 +130,7 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({"vectors": "embedding", "above": 0.6, "keep": "first"}),
         StepCase({"same": ["year", "flag"], "vectors": "embedding", "above": 0.8, "keep": "best", "by": "score"}),
         StepCase({"vectors": "embedding", "above": 0.7, "keep": "far", "method": "cells", "probes": 1.2}),
+        StepCase({"vectors": "embedding", "above": 0.4, "clusters": "small", "keep": "best", "by": "score"}),
     ],
     "hash": [StepCase({}), StepCase({"kinds": ["sha256"]})],
     "derive": [
