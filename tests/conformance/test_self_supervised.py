@@ -20,7 +20,7 @@ from poolwright.core.table import Table
 from poolwright.recipe.shipped import shipped_text
 from tests.calling import call
 
-ROWS, WANTED, SAMPLED = 6_000, 150, 1_200
+ROWS, WANTED, SAMPLED = 6_000, 150, 480
 Vectors = npt.NDArray[np.floating[Any]]
 
 
@@ -29,8 +29,9 @@ def write(folder: Path, name: str, uids: list[str], copies: Vectors, features: V
     half = len(uids) // 2
     for stem, rows in (("a", slice(0, half)), ("b", slice(half, None))):
         pq.write_table(pa.table({"uid": uids[rows]}), folder / name / f"{stem}.parquet")
-        np.save(folder / name / f"{stem}.copies.npy", copies[rows].astype(np.float16))
-        np.save(folder / name / f"{stem}.features.npy", features[rows].astype(np.float16))
+        for column, vectors in (("copies", copies), ("features", features)):
+            unit = vectors[rows] / np.linalg.norm(vectors[rows], axis=1, keepdims=True)
+            np.save(folder / name / f"{stem}.{column}.npy", unit.astype(np.float16))
 
 
 def write_world(folder: Path) -> None:
@@ -39,16 +40,16 @@ def write_world(folder: Path) -> None:
     subjects = draw.normal(size=(60, 48))
     shares = 1 / np.arange(1, 61) ** 1.3
     subject = draw.choice(60, ROWS, p=shares / shares.sum())
-    copies, features = draw.normal(size=(ROWS, 32)), subjects[subject] + 0.6 * draw.normal(size=(ROWS, 48))
+    copies, features = draw.normal(size=(ROWS, 128)), subjects[subject] + 0.6 * draw.normal(size=(ROWS, 48))
     again = draw.integers(0, ROWS // 2, 700)
-    copies[-700:] = copies[again] + 0.4 * draw.normal(size=(700, 32))
+    copies[-700:] = copies[again] + 0.4 * draw.normal(size=(700, 128))
     features[-700:] = features[again] + 0.1 * draw.normal(size=(700, 48))
     order = draw.permutation(ROWS)
     write(folder, "pool", [f"p{row:05d}" for row in order], copies, features)
-    leaked = copies[1_000:1_100] + 0.6 * draw.normal(size=(100, 32))
+    leaked = copies[1_000:1_100] + 0.6 * draw.normal(size=(100, 128))
     write(folder, "evaluation", [f"e{row:03d}" for row in range(100)], leaked, draw.normal(size=(100, 48)))
     chosen = subjects[draw.integers(0, 60, WANTED)] + 0.6 * draw.normal(size=(WANTED, 48))
-    write(folder, "chosen", [f"c{row:03d}" for row in range(WANTED)], draw.normal(size=(WANTED, 32)), chosen)
+    write(folder, "chosen", [f"c{row:03d}" for row in range(WANTED)], draw.normal(size=(WANTED, 128)), chosen)
 
 
 @pytest.fixture(scope="module")
@@ -133,11 +134,12 @@ def test_balance_is_in_the_run_the_report_and_the_cards(made: tuple[Path, dict[s
     folder, tables = made
     tops = [tables[name].read(["cluster_4"]).column("cluster_4").to_pylist() for name in ("clustered", "sampled")]
     before, after = (min(counts.values()) / max(counts.values()) for counts in map(Counter, tops))
+    print(f"balance {before:.3f} before, {after:.3f} after", [sorted(Counter(top).values()) for top in tops])
     assert before < 0.1 < 0.8 < after
     called = call("report", run_of(folder))
     assert called.code == 0, called.err
     page = (run_of(folder) / "report.html").read_text(encoding="utf-8")
     assert f"{before:.3f}" in page
     assert f"{after:.3f}" in page
-    assert "balance after" in (folder / "out" / "sampled" / "README.md").read_text(encoding="utf-8")
+    assert "leaves after" in (folder / "out" / "sampled" / "README.md").read_text(encoding="utf-8")
     assert api.verify(folder / "out" / "retrieved").ok

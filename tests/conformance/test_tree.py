@@ -24,7 +24,13 @@ from tests.calling import call
 ORGANISMS, OTHERS = ("tree", "fish", "flower"), ("car", "house", "key")
 PER_SOURCE, TESTS = 40, 12
 RANKS = {
-    "gbif": {"kingdom": "Plantae", "family": "Fagaceae", "genus": "Quercus", "verbatimScientificName": "Quercus robur"},
+    "gbif": {
+        "kingdom": "Plantae",
+        "phylum": "Tracheophyta",
+        "family": "Fagaceae",
+        "genus": "Quercus",
+        "verbatimScientificName": "Quercus robur",
+    },
     "eol": {"class": "Aves", "order": "Passeriformes", "family": "Paridae", "canonical_name": "Parus major"},
     "bioscan": {"order": "Diptera", "family": "Cecidomyiidae"},
     "fathomnet": {"concept": "Octopodidae"},

@@ -60,15 +60,16 @@ def folder_of(path: Path) -> Path:
     """Pictures of one size, and one of each kind that a check finds."""
     path.mkdir()
     for seed in range(20):
-        picture(seed, 100 + seed, 80).save(path / f"good-{seed:02d}.png")
+        grainy = Image.fromarray(np.random.default_rng(seed).integers(0, 255, (80, 100 + seed, 3), np.uint8))
+        Image.blend(picture(seed, 100 + seed, 80), grainy, 0.5).save(path / f"good-{seed:02d}.png")
     noise = np.random.default_rng(0).integers(0, 255, (80, 110, 3), np.uint8)
     Image.fromarray(noise // 4).save(path / "dark.png")
     Image.fromarray(noise // 64 + 250).save(path / "light.png")
-    smooth = Image.fromarray(noise).resize((3, 2)).resize((110, 80), Image.Resampling.BICUBIC)
-    smooth.save(path / "blurry.png")
+    slope = np.add.outer(np.linspace(0, 60, 80), np.linspace(10, 110, 110))
+    Image.fromarray(slope.astype(np.uint8)).save(path / "blurry.png")
     Image.new("RGB", (110, 80), (120, 90, 60)).save(path / "low_information.png")
-    picture(7, 400, 20).save(path / "odd_aspect_ratio.png")
-    picture(8, 500, 400).save(path / "odd_size.png")
+    Image.fromarray(noise[:30]).resize((330, 30)).save(path / "odd_aspect_ratio.png")
+    Image.fromarray(noise).resize((550, 400)).save(path / "odd_size.png")
     (path / "broken.png").write_bytes(b"no picture")
     return path
 
@@ -90,11 +91,7 @@ def checked(folder: Path, pictures: Path, pattern: str = "{name}") -> dict[str, 
 
 def test_each_check_finds_its_picture(tmp_path: Path) -> None:
     found = checked(tmp_path, folder_of(tmp_path / "pictures"))
-    assert {f"{name}.png" for name in CHECKS} == {uid for uids in found.values() for uid in uids}
-    for name in ("dark", "light", "odd_aspect_ratio", "odd_size"):
-        assert found[name] == {f"{name}.png"}
-    assert "blurry.png" in found["blurry"]
-    assert "low_information.png" in found["low_information"]
+    assert found == {name: {f"{name}.png"} for name in CHECKS}
     reasons = [(one.verb, one.reason, one.rows) for one in api.ledger(tmp_path / "run", "described").summary.dropped]
     assert reasons == [("size", "not_an_image", 1)]
 
