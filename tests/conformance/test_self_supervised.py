@@ -52,16 +52,21 @@ def write_world(folder: Path) -> None:
     write(folder, "chosen", [f"c{row:03d}" for row in range(WANTED)], draw.normal(size=(WANTED, 128)), chosen)
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Table]]:
-    """The folder, and the tables of the shipped recipe with numbers for a small pool."""
-    folder = tmp_path_factory.mktemp("curated")
+def run_recipe(folder: Path) -> dict[str, Table]:
+    """Run the shipped recipe with numbers for a small pool, and return its tables."""
     write_world(folder / "data")
     data: dict[str, Any] = yaml.safe_load(shipped_text("self-supervised"))
     data["tables"]["clustered"]["steps"][0]["cluster"]["levels"] = [240, 80, 30, 12]
     data["tables"]["sampled"]["steps"][0]["sample"]["n"] = SAMPLED
     (folder / "self-supervised.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
-    return folder, dict(api.run(folder / "self-supervised.yaml").tables)
+    return dict(api.run(folder / "self-supervised.yaml").tables)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Table]]:
+    """The folder that the recipe ran in, and its tables."""
+    folder = tmp_path_factory.mktemp("curated")
+    return folder, run_recipe(folder)
 
 
 def read(folder: Path, name: str, column: str) -> tuple[list[str], Vectors]:

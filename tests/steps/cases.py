@@ -89,6 +89,10 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({**LEARN, "positive": "map", "candidates": ["logistic"], "keep": True}, most_rows=60),
         StepCase({**LEARN, "class": "kind", "candidates": ["mean"]}, most_rows=60),
     ],
+    "score_head": [
+        StepCase({"of": "embedding", "head": "head.npz", "hidden": "relu", "final": "sigmoid", "normalise": False}),
+        StepCase({"model": CLIP, "output": 3, "final": "softmax"}),
+    ],
     "cluster": [
         StepCase({"of": "embedding", "group": "label", "k": 3, "restarts": 3}, most_rows=60),
         StepCase({"of": "embedding", "k": {"choose": [2, 3]}, "restarts": 2, "metric": "cosine"}, most_rows=60),
