@@ -83,7 +83,7 @@ def test_the_paper_on_generated_rows(tmp_path: Path) -> None:
     assert rows == 3_000
     assert 1_800 < kept < 2_300
     learned = tables["deduplicated"].record.steps[0].learned
-    assert "groups of near-duplicates" in learned
+    assert "compared within the clusters of cluster; one of each kept" in learned
     assert api.verify(tmp_path / "out" / "semdedup").ok
 
 

@@ -235,6 +235,8 @@ class NearDuplicates(Step):
         if values.get("undirected"):
             text += f"; {in_rows(values['undirected'])} without a vector that has a direction"
             text += ", or without a cluster" if self.clusters else ""
+        if self.clusters:
+            text += f"; compared within the clusters of {self.clusters}"
         if values.get("method") == "cells":
             text += f"; {words(values, self.probes, self.recall)}"
         return f"{text}; one of each kept" if self.keep != "all" else text
