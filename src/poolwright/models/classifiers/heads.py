@@ -137,7 +137,7 @@ def _chained(arrays: Mapping[str, Floating], file: str) -> list[_Layer]:
         found.setdefault(layer, {})[part] = array
     layers = [_layer(name, found[name], file) for name in sorted(found, key=_as_numbered)]
     if not layers:
-        raise InputError(f"{file}: holds no arrays; a head has NAME.weight, and mostly NAME.bias")
+        raise InputError(f"{file}: holds no arrays; a layer has NAME.weight and NAME.bias")
     for one, other in pairwise(layers):
         if len(one.bias) != other.weight.shape[1]:
             raise InputError(

@@ -160,7 +160,8 @@ class ScoreHead(Step):
         if self.final == "softmax":
             scores = softmax(scores, axis=1)
         score = scores[:, self.output or 0]
-        score = (expit(score) if self.final == "sigmoid" else score).astype(np.float32)
+        with np.errstate(over="ignore"):
+            score = (expit(score) if self.final == "sigmoid" else score).astype(np.float32)
         good = np.isfinite(score)
         names = [reason or (None if fine else _NO_SCORE.name) for reason, fine in zip(why, good.tolist(), strict=True)]
         column = pa.array(score, mask=~good)
@@ -172,8 +173,8 @@ class ScoreHead(Step):
         vectors = rows.vectors(str(self.of))
         usable = has_direction(vectors)
         scores = np.full((len(rows), head.outputs), np.nan)
+        some = vectors[usable]
         with np.errstate(over="ignore", invalid="ignore"):
-            some = vectors[usable]
             scores[usable] = head.scores(unit_rows(some) if self.normalise else some)
         return scores, [None if fine else NO_VECTOR.name for fine in usable.tolist()]
 
