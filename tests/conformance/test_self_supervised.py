@@ -89,7 +89,7 @@ def test_of_copies_one_stays_and_none_that_is_near_the_evaluation_set(made: tupl
     for uid, number in zip(uids, group, strict=True):
         first[number] = min(uid, first.get(number, uid))
     _, others = read(folder, "evaluation", "copies")
-    leaked = dict(zip(uids, ((vectors @ others.T) >= 0.45).any(axis=1), strict=True))
+    leaked = dict(zip(uids, ((vectors @ others.T) >= 0.45).any(axis=1).tolist(), strict=True))
     assert kept(tables["clean"]) == {uid for uid in first.values() if not leaked[uid]}
     dropped = Counter({(one.verb, one.reason): one.rows for one in api.ledger(run_of(folder), "clean").summary.dropped})
     assert dropped["near_duplicates", "near_duplicate"] == ROWS - len(first)
@@ -138,8 +138,8 @@ def test_the_sample_is_even_from_the_top_of_the_tree_down(made: tuple[Path, dict
 def test_balance_is_in_the_run_the_report_and_the_cards(made: tuple[Path, dict[str, Table]]) -> None:
     folder, tables = made
     tops = [tables[name].read(["cluster_4"]).column("cluster_4").to_pylist() for name in ("clustered", "sampled")]
-    before, after = (min(counts.values()) / max(counts.values()) for counts in map(Counter, tops))
-    print(f"balance {before:.3f} before, {after:.3f} after", [sorted(Counter(top).values()) for top in tops])
+    sizes = [Counter(top).values() for top in tops]
+    before, after = (min(counts) / max(counts) for counts in sizes)
     assert before < 0.1 < 0.8 < after
     called = call("report", run_of(folder))
     assert called.code == 0, called.err
