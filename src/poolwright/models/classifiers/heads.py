@@ -28,7 +28,7 @@ Floating = npt.NDArray[np.floating[Any]]
 Float64 = npt.NDArray[np.float64]
 
 
-class Head(Protocol):
+class ScoringHead(Protocol):
     """Turns vectors into scores; those of a row do not depend on the other rows.
 
     Attributes:
@@ -48,7 +48,7 @@ class Head(Protocol):
         ...
 
 
-def read_head(content: bytes, name: str, hidden: Hidden) -> Head:
+def read_head(content: bytes, name: str, hidden: Hidden) -> ScoringHead:
     """Read a head from the content of a file.
 
     Args:

@@ -25,7 +25,7 @@ from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
-from poolwright.models.classifiers.heads import Head, Hidden, read_head
+from poolwright.models.classifiers.heads import ScoringHead, Hidden, read_head
 from poolwright.models.encoders.load import peek
 from poolwright.models.encoders.onnx import OnnxScores
 from poolwright.models.encoders.spec import Model
@@ -98,7 +98,7 @@ class ScoreHead(Step):
         if self.head:
             self._check_head(self._read(self._content()), given)
 
-    def _check_head(self, head: Head, given: pa.Schema) -> None:
+    def _check_head(self, head: ScoringHead, given: pa.Schema) -> None:
         width = vector_column(given, str(self.of), self.verb).type.list_size
         if head.width != width:
             raise StepError(
@@ -128,7 +128,7 @@ class ScoreHead(Step):
         except FileNotFoundError:
             raise InputError(f"score_head: there is no file {self.head}; check 'head'") from None
 
-    def _read(self, content: bytes) -> Head:
+    def _read(self, content: bytes) -> ScoringHead:
         try:
             return read_head(content, self._name, self.hidden)
         except MissingExtra:
@@ -178,7 +178,7 @@ class ScoreHead(Step):
             scores[usable] = head.scores(unit_rows(some) if self.normalise else some)
         return scores, [None if fine else NO_VECTOR.name for fine in usable.tolist()]
 
-    def _head_of(self, state: State) -> Head:
+    def _head_of(self, state: State) -> ScoringHead:
         return self._read(state.tables[_HEAD].column(_CONTENT)[0].as_py())
 
     def _of_images(self, rows: Rows, state: State) -> tuple[npt.NDArray[np.floating], list[str | None]]:
