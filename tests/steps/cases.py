@@ -90,7 +90,7 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({**LEARN, "class": "kind", "candidates": ["mean"]}, most_rows=60),
     ],
     "score_head": [
-        StepCase({"of": "embedding", "head": "head.npz", "hidden": "relu", "final": "sigmoid", "normalise": False}),
+        StepCase({"of": "embedding", "head": "head.npz", "final": "sigmoid", "normalise": False}, most_rows=60),
         StepCase({"model": CLIP, "output": 3, "final": "softmax"}),
     ],
     "cluster": [
@@ -134,7 +134,9 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({"vectors": "embedding", "above": 0.6, "keep": "first"}),
         StepCase({"same": ["year", "flag"], "vectors": "embedding", "above": 0.8, "keep": "best", "by": "score"}),
         StepCase({"vectors": "embedding", "above": 0.7, "keep": "far", "method": "cells", "probes": 1.2}),
-        StepCase({"vectors": "embedding", "above": 0.4, "clusters": "small", "keep": "best", "by": "score"}),
+        StepCase(
+            {"vectors": "embedding", "above": 0.4, "clusters": "small", "keep": "best", "by": "score"}, most_rows=60
+        ),
     ],
     "hash": [StepCase({}), StepCase({"kinds": ["sha256"]})],
     "derive": [

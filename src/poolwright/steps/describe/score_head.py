@@ -25,7 +25,7 @@ from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
-from poolwright.models.classifiers.heads import ScoringHead, Hidden, read_head
+from poolwright.models.classifiers.heads import Hidden, ScoringHead, read_head
 from poolwright.models.encoders.load import peek
 from poolwright.models.encoders.onnx import OnnxScores
 from poolwright.models.encoders.spec import Model
