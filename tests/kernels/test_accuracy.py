@@ -29,8 +29,20 @@ def test_points_are_weighed_by_the_size_of_their_strata() -> None:
     assert found.precision.value == pytest.approx(75 / 100)
     assert found.recall.value == pytest.approx(75 / 95)
     assert found.prevalence.value == pytest.approx(95 / 1_200)
+    assert found.missed.value == pytest.approx(20)
+    assert found.missed.low < 20 < found.missed.high
     assert [part.rate for part in found.strata] == [0.01, 0.1, 0.5, 1.0]
     assert found.notes == ()
+
+
+def test_rows_missed_are_counted_and_unsure_ones_bound_them() -> None:
+    rejected = [stratum(False, 30), stratum(True, 10, low=1)]
+    exact = estimate(rejected, [Answers(4, 26), Answers(10, 0)]).missed
+    assert (exact.value, exact.low, exact.high) == (4, 4, 4)
+    unsure = estimate(rejected, [Answers(4, 21, 5), Answers(10, 0)]).missed
+    assert unsure.lowest == 4
+    assert unsure.highest == 9
+    assert unsure.low <= 4.8 <= unsure.high
 
 
 @pytest.mark.parametrize("n", [1, 4, 11, 30])

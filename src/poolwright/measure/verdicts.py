@@ -54,6 +54,7 @@ def measured(figure: Figure, table: Table) -> Iterator[Measured]:
                 f"On the pool: {_WORDS[name]}. {found.confidence:.0%} interval from {found.answered:,} verdicts on a "
             )
             words += "stratified sample of all rows, kept or not."
+            words += _missed(found.missed) if name == "recall" else ""
             yield Measured(
                 name=f"{figure.name}: {name}",
                 table=table.name,
@@ -63,6 +64,11 @@ def measured(figure: Figure, table: Table) -> Iterator[Measured]:
                 high=one.high,
                 words=words,
             )
+
+
+def _missed(missed: Estimate) -> str:
+    about = f"{missed.value:,.0f} positives ({missed.low:,.0f} to {missed.high:,.0f})"
+    return f" The classifier misses about {about}." if missed.value is not None else ""
 
 
 def _estimates(figure: Figure) -> Estimates:

@@ -22,7 +22,7 @@ def print_audit(files: Sequence[Path]) -> None:
 
 
 def print_accuracy(estimates: Estimates, more: MoreVerdicts | None = None) -> None:
-    """Precision, recall and prevalence with their intervals, the strata behind them, and what to mind."""
+    """Print precision, recall, prevalence and missed rows with their intervals, and what to mind."""
     out = console()
     table = grid("on the pool", "estimate", "interval", "whatever 'unsure' means", numbers=("estimate",))
     for name in ("precision", "recall", "prevalence"):
@@ -30,6 +30,10 @@ def print_accuracy(estimates: Estimates, more: MoreVerdicts | None = None) -> No
         value = f"{one.value:.2%}" if one.value is not None else "?"
         unsure = f"{one.lowest:.2%} to {one.highest:.2%}"
         table.add_row(name, value, f"{one.low:.2%} to {one.high:.2%}", unsure)
+    missed = estimates.missed
+    value = f"{missed.value:,.0f} rows" if missed.value is not None else "?"
+    unsure = f"{missed.lowest:,.0f} to {missed.highest:,.0f}"
+    table.add_row("missed", value, f"{missed.low:,.0f} to {missed.high:,.0f}", unsure)
     out.print(table)
     out.print(Text(f"intervals of {estimates.confidence:.0%} confidence"))
     for note in estimates.notes:

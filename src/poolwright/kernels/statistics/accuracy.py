@@ -18,6 +18,7 @@ from poolwright.kernels.statistics.melded_intervals import DRAWS, Limits, Melded
 from poolwright.kernels.statistics.strata import Stratum
 
 MEASURES = ("precision", "recall", "prevalence")
+MISSED = "missed"
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -44,7 +45,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Estimate:
-    """One measure on the pool, 0 to 1.
+    """One measure on the pool, 0 to 1, or a number of rows.
 
     Attributes:
         value: point estimate without the unsure rows; None if there is no evidence about it.
@@ -89,6 +90,7 @@ class Estimates:
 
     Attributes:
         precision, recall, prevalence: the measures.
+        missed: number of positive rows that the filter rejects.
         strata: answers and positive rate of every stratum.
         confidence: of each interval by itself, two-sided.
         notes: caveats, in sentences.
@@ -97,6 +99,7 @@ class Estimates:
     precision: Estimate
     recall: Estimate
     prevalence: Estimate
+    missed: Estimate
     strata: tuple[StratumEstimate, ...]
     confidence: float
     notes: tuple[str, ...] = ()
@@ -133,10 +136,10 @@ def estimate(
     values = _points(rows, kept, _rates(kept, positive, negative))
     # One by one: the draws for one case do not depend on whether there are others.
     cases = [meld(rows, kept, *case, confidence, draws) for case in _cases(kept, positive, negative, unsure)]
-    precision, recall, prevalence = (_measure(name, values[name], cases) for name in MEASURES)
+    measures = {name: _measure(name, values[name], cases) for name in (*MEASURES, MISSED)}
     limits = strata_limits(rows, positive, negative, confidence, draws)
     found = tuple(_stratum(number, *pair, limits) for number, pair in enumerate(zip(strata, answers, strict=True)))
-    return Estimates(precision, recall, prevalence, found, confidence, _notes(strata, answers))
+    return Estimates(**measures, strata=found, confidence=confidence, notes=_notes(strata, answers))
 
 
 def _check(strata: Sequence[Stratum], answers: Sequence[Answers], confidence: float) -> None:
@@ -164,7 +167,7 @@ def _cases(kept: Bools, positive: Floats, negative: Floats, unsure: Floats) -> l
 
 def _measure(name: str, value: float | None, cases: Sequence[Melded]) -> Estimate:
     limits = [getattr(case, name) for case in cases]
-    worst, best = ((3, 4) if name == "prevalence" else (1, 2)) if len(cases) > 1 else (0, 0)
+    worst, best = {"prevalence": (3, 4), MISSED: (2, 1)}.get(name, (1, 2)) if len(cases) > 1 else (0, 0)
     point = [] if value is None else [value]
     # A point outside its own limits, as the neighbour of an empty stratum can cause, widens them.
     low, high = min([float(limits[0][0][0]), *point]), max([float(limits[0][1][0]), *point])
@@ -179,6 +182,7 @@ def _points(rows: npt.NDArray[np.int64], kept: Bools, rates: Floats) -> dict[str
         "precision": found / passed if passed else np.nan,
         "recall": found / both if both > 0 else np.nan,
         "prevalence": both / max(int(rows.sum()), 1),
+        MISSED: missed,
     }
     return {name: None if np.isnan(value) else value for name, value in values.items()}
 

@@ -35,11 +35,12 @@ Limits = tuple[Floats, Floats]
 
 @dataclass(frozen=True)
 class Melded:
-    """Lower and upper limits of every repetition, float64 (r,) each."""
+    """Lower and upper limits of every repetition, float64 (r,) each; those of `missed` are rows."""
 
     precision: Limits
     recall: Limits
     prevalence: Limits
+    missed: Limits
 
 
 def meld(
@@ -74,6 +75,7 @@ def meld(
         precision=_limits((found[0], found[1]), tail, int(sizes[keeps].sum())),
         recall=_limits(recall, tail, 1),
         prevalence=_limits(everything, tail, int(sizes.sum())),
+        missed=_limits((missed[0], missed[1]), tail, 1),
     )
 
 
