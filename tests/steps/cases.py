@@ -212,6 +212,17 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({"path": "sheet.csv"}),
         StepCase({"path": "sheet.csv", "words": {"map": "positive"}, "only": ["positive", "unsure"]}),
     ],
+    "match_histogram": [
+        StepCase({"group": ["label", "year"], "by": "small", "like": "annotations", "edges": [-5, 0.5, 9], "n": 1}),
+        StepCase({"group": "label", "by": "score", "like": "annotations", "edges": [0.25], "n": 40}),
+    ],
+    "selection_frequency": [
+        StepCase(
+            {"class": "label", "verdicts": "sheet.csv", "partial": True, "unknown": "ignore", "into": "share"},
+            keeps=everything,
+        ),
+        StepCase({"verdicts": ["sheet.csv", "no.csv"], "annotators": 2, "partial": True, "unknown": "ignore"}),
+    ],
     "verify": [
         StepCase({"class": "label", "verdicts": "sheet.csv", "partial": True, "unknown": "ignore"}),
         StepCase(
@@ -248,7 +259,7 @@ CASES: dict[str, list[StepCase]] = {
 
 EXAMPLES: dict[str, StepCase] = {
     # Small tables lack the rows that they ask for, and nobody answers.
-    **dict.fromkeys(("retrieve", "balance", "glt", "verify"), StepCase(may_refuse=True)),
+    **dict.fromkeys(("retrieve", "balance", "glt", "verify", "selection_frequency"), StepCase(may_refuse=True)),
     **dict.fromkeys(("cluster", "label"), StepCase(most_rows=60)),
     # Without 'candidates' every fit trains multilayer perceptrons: ten seconds each time.
     "classify": StepCase(
