@@ -17,7 +17,7 @@ def funnel_text(family: Lineage, title: str) -> str:
     """Return the text of `funnel.md`: rows before and after every step with reasons, what steps learned, inputs."""
     parts = [
         f"# Steps of {plain(title)}",
-        "Of the tables that [`recipe.yaml`](recipe.yaml) makes, those it comes from.",
+        "The released table is last, after those that it comes from. [`recipe.yaml`](recipe.yaml) has them as written.",
     ]
     parts += [f"{funnel(record)}\n\n{_learned(record)}" for record in family.records]
     return "\n\n".join([*parts, *filter(None, [_inputs(family)])]) + "\n"
@@ -42,7 +42,7 @@ def steps_table(family: Lineage) -> str:
 
 
 def made_by(name: str, family: Lineage) -> str:
-    """Return the step that gave a column last, or the sources that it comes from; '' if the release added it."""
+    """Return the step that gave a column last, in any table, as Markdown; '' if none did."""
     found = [
         f"{code(step.verb)}, step {step.index + 1} of {plain(record.name)}"
         for record in family.records
