@@ -10,7 +10,7 @@ from poolwright.core.errors import InputError, StepError
 from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
-from poolwright.steps.choose.balance_matches import BalanceMatches
+from poolwright.steps.choose.matches.balance_matches import BalanceMatches
 
 LISTS = pa.list_(pa.int32())
 

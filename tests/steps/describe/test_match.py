@@ -77,12 +77,13 @@ def test_more_texts_than_are_worked_on_at_once(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_table_finds_its_keys_alone() -> None:
     draw = np.random.default_rng(5)
-    keys = np.unique(draw.integers(0, 2**63, 3_000, dtype=np.uint64))
-    first, rest = keys[::2], keys[::2] % np.uint64(7)
+    numbers = np.unique(draw.integers(0, 2**63, 3_000, dtype=np.uint64))
+    first, rest = numbers[::2], numbers[::2] % np.uint64(7)
     table = ExactTable(first, rest)
     np.testing.assert_array_equal(table.find(first, rest), np.arange(len(first)))
-    assert (table.find(keys[1::2], rest[: len(keys[1::2])]) == -1).all()
     assert (table.find(first, rest + np.uint64(1)) == -1).all()
+    assert (table.find(first + np.uint64(1), rest) == -1).all()
+    np.testing.assert_array_equal(ExactTable(first).find(first[::3]), np.arange(len(first))[::3])
 
 
 def test_lists_counts_and_words(tmp_path: Path) -> None:

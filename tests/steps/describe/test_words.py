@@ -13,14 +13,14 @@ from poolwright.core.errors import RecipeError, StepError
 from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows
 from poolwright.models.texts.wordnet import WordNet
-from poolwright.steps.describe.texts.words import Words
+from poolwright.steps.describe.texts.words import TextWords
 
 TEXTS = ["two dogs\u00a0ran", "", " \u3000\n", None, "犬 猫", "ein 🐕"]
 
 
 def described(texts: list[str | None], **parameters: object) -> dict[str, list[object]]:
     table = pa.table({"uid": [str(row) for row in range(len(texts))], "text": pa.array(texts, pa.string())})
-    step = Words.model_validate({"of": "text", **parameters})
+    step = TextWords.model_validate({"of": "text", **parameters})
     step.check_files(table.schema)
     columns = step.apply(Rows(table), step.fit(MemoryFrame(table), Context())).columns
     assert list(columns) == [field.name for field in step.gives(table.schema)]
@@ -64,7 +64,7 @@ def test_what_is_missing_or_no_wordnet_is_named(tmp_path: Path) -> None:
     (tmp_path / "synsets.txt").write_text("n00000079\n")
     names = {"synsets": str(tmp_path / "synsets.txt"), "wordnet": str(tmp_path / "wordnet")}
     with pytest.raises(ValidationError, match="synsets and wordnet go together"):
-        Words(of="text", synsets=names["synsets"])
+        TextWords(of="text", synsets=names["synsets"])
     (tmp_path / "words.txt").write_text("dog\n")
     with pytest.raises(RecipeError, match="has 'dog', which is no WordNet id such as n02084071"):
         described(["a"], **{**names, "synsets": str(tmp_path / "words.txt")})
@@ -75,14 +75,14 @@ def test_what_is_missing_or_no_wordnet_is_named(tmp_path: Path) -> None:
     with pytest.raises(StepError, match=r"there is no file .*index.noun; `python -m nltk.downloader wordnet`"):
         described(["a"], **names)
     with pytest.raises(StepError, match="'uid' is of int64, not text"):
-        Words(of="uid").gives(pa.schema([("uid", pa.int64())]))
+        TextWords(of="uid").gives(pa.schema([("uid", pa.int64())]))
 
 
 def test_other_files_than_those_of_the_fit_are_refused(tmp_path: Path) -> None:
     write_wordnet(tmp_path / "wordnet")
     (tmp_path / "synsets.txt").write_text("n00000079\n")
     table = pa.table({"uid": ["a"], "text": ["dogs"]})
-    step = Words(of="text", synsets=str(tmp_path / "synsets.txt"), wordnet=str(tmp_path / "wordnet"))
+    step = TextWords(of="text", synsets=str(tmp_path / "synsets.txt"), wordnet=str(tmp_path / "wordnet"))
     state = step.fit(MemoryFrame(table), Context())
     (tmp_path / "wordnet" / "noun.exc").write_text("dogses dog\n")
     with pytest.raises(RecipeError, match=r"noun\.exc is not the file that the table was begun with"):

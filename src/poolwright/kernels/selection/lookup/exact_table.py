@@ -7,13 +7,14 @@ import numpy.typing as npt
 
 Keys = npt.NDArray[np.uint64]
 Integers = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int32]
 
 _FACTORS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9))
 _MASKS = np.array([(1 << 8 * count) - 1 for count in range(9)], np.uint64)
 """Masks of the first bytes of a little-endian word, by their number."""
 
 _SPARE = 4
-"""Slots for each key."""
+"""Slots for each key, at least."""
 
 
 def word_keys(data: npt.NDArray[np.uint8], starts: Integers, lengths: Integers) -> tuple[Keys, Keys]:
@@ -38,7 +39,8 @@ def word_keys(data: npt.NDArray[np.uint8], starts: Integers, lengths: Integers) 
 
 def _mixed(numbers: Keys) -> Keys:
     numbers = numbers * _FACTORS[0]
-    numbers = (numbers ^ (numbers >> np.uint64(32))) * _FACTORS[1]
+    numbers ^= numbers >> np.uint64(32)
+    numbers *= _FACTORS[1]
     return numbers ^ (numbers >> np.uint64(29))
 
 
@@ -46,37 +48,40 @@ class ExactTable:
     """Finds the index of each key.
 
     Args:
-        first, rest: (n,) halves of the keys, all distinct.
+        first, rest: (n,) the keys, all distinct; None if keys have 64 bits.
     """
 
-    def __init__(self, first: Keys, rest: Keys) -> None:
+    def __init__(self, first: Keys, rest: Keys | None = None) -> None:
         self._first, self._rest = first, rest
         bits = max(int(_SPARE * len(first)).bit_length(), 1)
         self._shift = np.uint64(64 - bits)
         self._slots = np.full(1 << bits, -1, np.int32)
-        left, at = np.arange(len(first)), self._places(first, rest)
+        left, at = np.arange(len(first), dtype=np.int32), self._places(first, rest)
         while len(left):
             free = self._slots[at] < 0
             self._slots[at[free]] = left[free]
             lost = self._slots[at] != left
             left, at = left[lost], self._next(at[lost])
 
-    def find(self, first: Keys, rest: Keys) -> Integers:
-        """Return the index of each key, int64 (m,), -1 for one that is not there."""
+    def find(self, first: Keys, rest: Keys | None = None) -> Indices:
+        """Return the index of each key, int32 (m,), -1 for one that is not there."""
         at = self._places(first, rest)
-        found = self._slots[at].astype(np.int64)
+        found = self._slots[at]
         rows = np.flatnonzero(found >= 0)
         while len(rows):
             index = found[rows]
-            other = (self._first[index] != first[rows]) | (self._rest[index] != rest[rows])
+            other = self._first[index] != first[rows]
+            if self._rest is not None and rest is not None:
+                other |= self._rest[index] != rest[rows]
             rows = rows[other]
             at[rows] = self._next(at[rows])
             found[rows] = self._slots[at[rows]]
             rows = rows[found[rows] >= 0]
         return found
 
-    def _places(self, first: Keys, rest: Keys) -> Integers:
-        return (_mixed(first ^ (rest * _FACTORS[1])) >> self._shift).view(np.int64)
+    def _places(self, first: Keys, rest: Keys | None) -> Integers:
+        hashes = _mixed(first if rest is None else first ^ (rest * _FACTORS[1]))
+        return (hashes >> self._shift).view(np.int64)
 
     def _next(self, at: Integers) -> Integers:
         return (at + 1) & np.int64(len(self._slots) - 1)

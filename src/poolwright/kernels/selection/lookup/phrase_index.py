@@ -24,17 +24,20 @@ MARKS = ",.;:?!`"
 BLANKS = " \t\n\r"
 
 _WORD, _BLANK, _MARK = range(3)
-_KINDS = np.full(256, _WORD, np.uint8)
-_KINDS[list(BLANKS.encode())] = _BLANK
-_KINDS[list(MARKS.encode())] = _MARK
+_KINDS = bytes(
+    _MARK if letter in MARKS.encode() else _BLANK if letter in BLANKS.encode() else _WORD for letter in range(256)
+)
+_APART = pa.scalar("\n\n", pa.large_string())
+"""Blanks after each text, so that no word is one space away from one of the next."""
 
+_NOTHING = pa.scalar("", pa.large_string())
 _TEXTS_AT_ONCE = 16_384
 _ROW = np.int64(32)
 """Bits that the row of a pair is shifted by, so that pairs are sorted as one number."""
 
 
 @dataclass(frozen=True)
-class _Words:
+class _TextWords:
     """The words of some texts, in order.
 
     Attributes:
@@ -51,29 +54,22 @@ class _Words:
     joined: Flags
 
     @classmethod
-    def of(cls, texts: pa.Array) -> _Words:
+    def of(cls, texts: pa.Array) -> _TextWords:
         texts = pc.fill_null(texts.cast(pa.large_string()), "")
-        edges = np.frombuffer(texts.buffers()[1], np.int64, len(texts) + 1, texts.offset * 8)
-        used = edges[-1] - edges[0]
-        data = np.zeros(used + 8, np.uint8)
-        if used:
-            data[:used] = np.frombuffer(texts.buffers()[2], np.uint8)[edges[0] : edges[-1]]
-        edges = edges - edges[0]
-        kinds = _KINDS[data[:used]]
-        word, mark = kinds == _WORD, kinds == _MARK
-        edge = np.zeros(used + 1, bool)
-        edge[edges] = True
-        first, last = edge[:-1].copy(), edge[1:].copy()
-        first[1:] |= ~word[:-1]
-        last[:-1] |= ~word[1:]
-        starts = np.flatnonzero((first & word) | mark)
-        ends = np.flatnonzero((last & word) | mark) + 1
-        rows = np.repeat(np.arange(len(texts)), np.diff(np.searchsorted(starts, edges)))
+        apart = pc.binary_join_element_wise(texts, _APART, _NOTHING)
+        edges = np.frombuffer(apart.buffers()[1], np.int64, len(texts) + 1, apart.offset * 8)
+        whole = b"\n" + memoryview(apart.buffers()[2] or b"")[edges[0] : edges[-1]].tobytes() + bytes(8)
+        kinds = np.frombuffer(whole.translate(_KINDS), np.uint8)[:-8]
+        mark, word = kinds == _MARK, kinds == _WORD
+        turns = word[1:] != word[:-1]
+        starts = np.flatnonzero((turns & word[1:]) | mark[1:]) + 1
+        ends = np.flatnonzero((turns & word[:-1]) | mark[:-1]) + 1
+        rows = np.repeat(np.arange(len(texts)), np.diff(np.searchsorted(starts, edges - edges[0] + 1)))
         # A mark has a space on either side, besides the blanks of the text.
-        spaces = starts[1:] - ends[:-1] + mark[starts[1:]] + mark[starts[:-1]]
+        marks = mark[starts]
         joined = np.zeros(len(starts), bool)
-        joined[:-1] = (spaces == 1) & (rows[1:] == rows[:-1])
-        return cls(data, starts, ends - starts, rows, joined)
+        joined[:-1] = starts[1:] - ends[:-1] + marks[1:] + marks[:-1] == 1
+        return cls(np.frombuffer(whole, np.uint8), starts, ends - starts, rows, joined)
 
 
 class PhraseIndex:
@@ -91,31 +87,29 @@ class PhraseIndex:
     def __init__(self, phrases: Sequence[str | None]) -> None:
         self.repeated: list[int] = []
         self.impossible: list[int] = []
-        words: dict[str, int] = {}
-        nodes: dict[tuple[int, int], int] = {}
-        ends: dict[int, int] = {}
+        known: dict[tuple[str, ...], int] = {}
         for place, phrase in enumerate(phrases):
-            parts = (phrase or "").split(" ")
+            parts = tuple((phrase or "").split(" "))
             if not all(map(_is_word, parts)):
                 self.impossible.append(place)
-                continue
-            node = -1
-            for part in parts:
-                node = nodes.setdefault((node, words.setdefault(part, len(words))), len(nodes))
-            if ends.setdefault(node, place) != place:
+            elif known.setdefault(parts, place) != place:
                 self.repeated.append(place)
+        # Nodes of the trie have numbers, the first words their own; then come the nodes below, with the words to them.
+        words = {parts[0]: number for number, parts in enumerate({parts[:1]: None for parts in known})}
+        self._roots = len(words)
+        nodes: dict[tuple[int, int], int] = {}
+        ends = np.full(self._roots + sum(len(parts) - 1 for parts in known), -1, np.int64)
+        for parts, place in known.items():
+            node = words[parts[0]]
+            for part in parts[1:]:
+                step = (node, words.setdefault(part, len(words)))
+                node = nodes.setdefault(step, self._roots + len(nodes))
+            ends[node] = place
         self._words = _word_table(list(words))
         above, word = np.array(list(nodes), np.int64).reshape(-1, 2).T
-        self._phrase = np.full(len(nodes), -1, np.int64)
-        self._phrase[list(ends)] = list(ends.values())
-        self._first = np.full(len(words) + 1, -1, np.int64)  # the last is that of -1, a word of no phrase
-        roots = np.flatnonzero(above < 0)
-        self._first[word[roots]] = roots
-        self._longer = np.flatnonzero(above >= 0)
-        self._goes_on = np.zeros(len(nodes), bool)
-        self._goes_on[above[self._longer]] = True
-        pairs = _pairs(above[self._longer], word[self._longer])
-        self._pairs = ExactTable(pairs, np.zeros_like(pairs))
+        self._pairs = ExactTable(_pairs(above, word))
+        goes_on = np.isin(np.arange(self._roots + len(nodes)), above)
+        self._nodes = ((ends[: len(goes_on)] + 1) << 1 | goes_on).astype(np.int32)
 
     def find(self, texts: pa.Array) -> tuple[Integers, Integers]:
         """Return which texts have which phrases.
@@ -128,7 +122,7 @@ class PhraseIndex:
         """
         found = [np.empty(0, np.int64)]
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            words = _Words.of(texts.slice(start, _TEXTS_AT_ONCE))
+            words = _TextWords.of(texts.slice(start, _TEXTS_AT_ONCE))
             pairs = np.sort(np.concatenate([np.empty(0, np.int64), *self._found(words)]))
             fresh = np.ones(len(pairs), bool)
             fresh[1:] = pairs[1:] != pairs[:-1]
@@ -136,31 +130,29 @@ class PhraseIndex:
         pairs = np.concatenate(found)
         return pairs >> _ROW, pairs & np.int64(0xFFFFFFFF)
 
-    def _found(self, words: _Words) -> Iterator[Integers]:
+    def _found(self, words: _TextWords) -> Iterator[Integers]:
         """Yield the pairs of text and phrase, by the number of words of the phrase."""
         word = self._words.find(*word_keys(words.data, words.starts, words.lengths))
-        node = self._first[word]
-        at = np.flatnonzero(node >= 0)
-        node = node[at]
+        at = np.flatnonzero((word >= 0) & (word < self._roots))
+        node = word[at]
         while len(at):
-            phrase = self._phrase[node]
-            there = np.flatnonzero(phrase >= 0)
-            yield (words.rows[at[there]] << _ROW) | phrase[there]
-            longer = np.flatnonzero(self._goes_on[node] & words.joined[at])
+            known = self._nodes[node]
+            there = np.flatnonzero(known > 1)
+            yield (words.rows[at[there]] << _ROW) | ((known[there] >> 1) - 1)
+            longer = np.flatnonzero((known & 1).astype(bool) & words.joined[at])
             at, node = at[longer] + 1, node[longer]
-            known = np.flatnonzero(word[at] >= 0)
-            at, node = at[known], node[known]
-            pairs = _pairs(node, word[at])
-            found = self._pairs.find(pairs, np.zeros_like(pairs))
-            there = np.flatnonzero(found >= 0)
-            at, node = at[there], self._longer[found[there]]
+            longer = np.flatnonzero(word[at] >= 0)
+            at, node = at[longer], node[longer]
+            found = self._pairs.find(_pairs(node.astype(np.int64), word[at]))
+            longer = np.flatnonzero(found >= 0)
+            at, node = at[longer], found[longer] + np.int32(self._roots)
 
 
 def _is_word(part: str) -> bool:
     return part in MARKS if len(part) == 1 and part in MARKS else bool(part) and not set(part) & set(MARKS + BLANKS)
 
 
-def _pairs(nodes: Integers, words: Integers) -> npt.NDArray[np.uint64]:
+def _pairs(nodes: Integers, words: npt.NDArray[np.signedinteger]) -> npt.NDArray[np.uint64]:
     return ((nodes << np.int64(32)) | words).view(np.uint64)
 
 

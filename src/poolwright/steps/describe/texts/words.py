@@ -29,7 +29,7 @@ _MOST_KNOWN = 1_000_000
 """Words whose synsets are remembered, at most: the words of captions recur."""
 
 
-class Words(Step):
+class TextWords(Step):
     """Count the words and characters of a text, and find one that names one of some WordNet synsets.
 
     Gives `words`, the parts between white space as Python's `str.split` cuts them, and `characters`, in code points.
@@ -58,7 +58,7 @@ class Words(Step):
     )
 
     @model_validator(mode="after")
-    def _both_or_none(self) -> Words:
+    def _both_or_none(self) -> TextWords:
         if (self.synsets is None) != (self.wordnet is None):
             raise ValueError("synsets and wordnet go together: the ids to find, and the folder of WordNet")
         return self
