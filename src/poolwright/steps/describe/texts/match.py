@@ -33,10 +33,10 @@ class Match(Step):
     """Find the entries of a list in a text, as MetaCLIP matches captions with its metadata.
 
     Gives a list of the numbers of the entries, counted from 0 in the order of the file, in ascending order and each
-    once. An entry matches if its words follow each other in the text, with a space between any two. The marks , . ; : ? !
-    and the grave accent are words of their own, and upper and lower case differ. So "dog" is in "A dog, asleep.", and
-    not in "Dogs" or "hot-dog" (H. Xu et al., Demystifying CLIP Data, arXiv 2309.16671, algorithm 1). A row without a
-    text has null.
+    once. An entry matches if its words follow each other in the text, with a space between any two. The marks
+    , . ; : ? ! and the grave accent are words of their own, and upper and lower case differ. So "dog" is in "A dog,
+    asleep.", and not in "Dogs" or "hot-dog" (H. Xu et al., Demystifying CLIP Data, arXiv 2309.16671, algorithm 1). A
+    row without a text has null.
 
     Of equal entries the first counts. Repeated entries and those that no text can have, such as "St. Ives" with a mark
     inside a word, are counted in reports. `balance_matches` draws rows by the numbers.
