@@ -41,7 +41,7 @@ def shipped_text(name: str) -> str:
     if name in recipes:
         return recipes[name]
     for text in recipes.values():
-        if f"\n  {name}:\n" in text.partition("\ntables:\n")[2]:
+        if f"\n  {name}:" in text.partition("\ntables:\n")[2].partition("\nreleases:\n")[0]:
             from poolwright.recipe.shipped_part import part_of
 
             return part_of(text, name)
