@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,7 +26,7 @@ from poolwright.steps.choose.read_list import KINDS, read_list
 
 SYNSETS = "synsets"
 _MOST_KNOWN = 1_000_000
-"""Words whose synsets are remembered, at most: the words of captions recur."""
+"""Words whose first senses are remembered, at most."""
 
 
 class TextWords(Step):
@@ -74,7 +74,10 @@ class TextWords(Step):
     def check_files(self, given: pa.Schema) -> None:
         for path in self.files():
             if not is_file(path):
-                raise StepError(f"words: there is no file {path}; `python -m nltk.downloader wordnet` fetches WordNet")
+                what = (
+                    f"name a {KINDS} file" if path == self.synsets else "`python -m nltk.downloader wordnet` fetches it"
+                )
+                raise StepError(f"words: there is no file {path}; {what}")
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
         if not is_text(given.field(self.of).type):
@@ -99,8 +102,7 @@ class TextWords(Step):
             "characters": pa.array([None if text is None else len(text) for text in texts], pa.int32()),
         }
         if self.synsets is not None:
-            wordnet = _wordnet(str(self.wordnet), tuple(sorted(state.values["wordnet"].items())))
-            first = once("first", wordnet, _remembered)
+            first = once("first", state, self._first)
             wanted = once("wanted", state.tables[SYNSETS], _as_set)
             found = [next((word for word in words or () if first(word) in wanted), None) for words in split]
             columns["entity"] = pa.array(found, pa.string())
@@ -108,6 +110,17 @@ class TextWords(Step):
 
     def learned(self, state: State) -> str:
         return f"{len(state.tables[SYNSETS]):,} synsets" if state.tables else ""
+
+    def _first(self, state: State) -> Callable[[str], int]:
+        """Return `WordNet.first`, which remembers words: those of captions recur.
+
+        Raises:
+            RecipeError: a file has changed, or is not WordNet's.
+        """
+        for path in self.files()[1:]:
+            if sha256_file(Path(path)) != state.values["wordnet"][Path(path).name]:
+                raise RecipeError(f"words: {path} is not the file that the table was begun with")
+        return lru_cache(_MOST_KNOWN)(WordNet(str(self.wordnet)).first)
 
 
 def _offsets(path: str) -> list[int]:
@@ -127,21 +140,3 @@ def _offsets(path: str) -> list[int]:
 
 def _as_set(table: pa.Table) -> frozenset[int]:
     return frozenset(table.column("offset").to_pylist())
-
-
-@cache
-def _wordnet(folder: str, digests: tuple[tuple[str, str], ...]) -> WordNet:
-    """Load WordNet, once per process.
-
-    Raises:
-        RecipeError: a file has changed, or is not WordNet's.
-    """
-    for name, digest in digests:
-        if sha256_file(Path(folder) / name) != digest:
-            raise RecipeError(f"words: {Path(folder) / name} is not the file that the table was begun with")
-    return WordNet(folder)
-
-
-def _remembered(wordnet: WordNet) -> Callable[[str], int]:
-    """Return `wordnet.first`, which remembers words: those of captions recur."""
-    return lru_cache(_MOST_KNOWN)(wordnet.first)
