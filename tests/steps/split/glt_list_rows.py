@@ -13,7 +13,7 @@ import pyarrow as pa
 from poolwright.kernels.selection.hashing import hash_key
 from poolwright.kernels.selection.ranks import hash_ranks
 
-LOOPED = 900
+LOOPED = 800
 """Rows of a class up to which a loop over all of them takes no time."""
 
 

@@ -36,11 +36,12 @@ def holds_lists(dtype: pa.DataType) -> bool:
 
 def listed(column: pa.Array) -> tuple[Integers, pa.Array]:
     """Return row and value of every entry of the lists that is not null: int64 (m,) and (m,)."""
-    parents, values = pc.list_parent_indices(column), pc.list_flatten(column)
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+    parents, values = np.repeat(np.arange(len(column)), lengths), pc.list_flatten(column)
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     there = values.is_valid()
-    return parents.filter(there).to_numpy().astype(np.int64), plain(values.filter(there))
+    return parents[there.to_numpy(zero_copy_only=False)], plain(values.filter(there))
 
 
 def takes_part(rows: Rows, label: str, attribute: str) -> npt.NDArray[np.bool_]:
