@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from poolwright import api
-from poolwright.core.table import Table
+from poolwright.api import Table
 from poolwright.kernels.selection.ranks import hash_ranks
 from poolwright.recipe.shipped import shipped_text
 from tests.steps.choose.matching import expected_uids
@@ -49,7 +49,7 @@ def recipe() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[pa.Table, pa.Table, dict[str, Table]]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[pa.Table, pa.Table, Mapping[str, Table]]:
     folder = tmp_path_factory.mktemp("imagenet-v2")
     validation = judged("val", VALIDATION, 2.4, 1.0, 1)
     candidates = judged("flickr", CANDIDATES, 3.2, 1.1, 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -13,7 +13,6 @@ import yaml
 from PIL import Image
 
 from poolwright import api
-from poolwright.api import Result
 from poolwright.demo.demo import clip_folder
 from poolwright.demo.drawing import draw_kind
 from poolwright.recipe.shipped import shipped_text
@@ -59,7 +58,7 @@ def recipe() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result, dict[str, Counter[bool]]]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, dict[str, Counter[bool]]]:
     """The folder it ran in, its result, and who picked what."""
     folder = tmp_path_factory.mktemp("imagenet-v2")
     chances = write_folders(folder / "data")
@@ -67,13 +66,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result, dict[s
     waiting = call("run", "imagenet-v2.yaml", folder=folder)
     assert waiting.code == 3, waiting.err
     assert "judged: waiting for " in waiting.err + waiting.out
-    draw, said = np.random.default_rng(6), {}
+    draw = np.random.default_rng(6)
+    said: dict[str, Counter[bool]] = defaultdict(Counter)
     asked = api.Recipe.load(folder / "imagenet-v2.yaml")
     for person in range(PEOPLE):
         lines = ["uid,verdict"]
         for uid, chance in chances.items():
             picked = bool(draw.random() < chance)
-            said.setdefault(uid, Counter())[picked] += 1
+            said[uid][picked] += 1
             lines.append(f"{uid},{'yes' if picked else 'no'}")
         file = folder / "runs" / "imagenet-v2" / "verify" / "judged" / "verdicts" / f"person-{person}.csv"
         file.parent.mkdir(exist_ok=True)

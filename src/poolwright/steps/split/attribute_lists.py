@@ -48,7 +48,7 @@ def takes_part(rows: Rows, label: str, attribute: str) -> npt.NDArray[np.bool_]:
     """Return which rows have a class and at least one attribute: bool (n,)."""
     has = np.zeros(len(rows), np.bool_)
     has[listed(rows.column(attribute))[0]] = True
-    return has & ~lacks_value(rows, (label,))
+    return np.asarray(has & ~lacks_value(rows, (label,)))
 
 
 @dataclass

@@ -73,7 +73,8 @@ class Glt(Step):
     generalized LT (train of GLT, test_bbl).
 
     With lists of attributes, such as words, `protocol` says which sets are drawn, as MSCOCO-GLT has them: `long_tailed`
-    those of `split_glt`, or `balanced` those of `split_cbl`. Rows without an attribute are dropped. In this order:
+    those of `split_glt`, or `balanced` those of `split_cbl`. Rows without an attribute are dropped, and
+    `ratio`, `smallest` and `scale` have no meaning. In this order:
 
     - `test_bbl` of each class, one after another the row that makes the standard deviation of the shares of the
       attributes in the class's Test-GBL least; ties go to the lowest hash.
@@ -212,8 +213,8 @@ class Glt(Step):
     def fit(self, frame: Frame, context: Context) -> State:
         if holds_lists(frame.schema.field(self.attribute).type):
             test_lt = self.test_lt if self.protocol == "long_tailed" else 0
-            wanted = ListSizes(self.test_bbl, self.test_bl, test_lt, self.val, self._rest)
-            return fit_lists(frame, self.label, self.attribute, wanted, context.key)
+            of_lists = ListSizes(self.test_bbl, self.test_bl, test_lt, self.val, self._rest)
+            return fit_lists(frame, self.label, self.attribute, of_lists, context.key)
         counted = count_groups(frame, (self.label, self.attribute))
         cells = counted.groups
         if not len(cells):
