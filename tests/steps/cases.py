@@ -89,6 +89,10 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({**LEARN, "positive": "map", "candidates": ["logistic"], "keep": True}, most_rows=60),
         StepCase({**LEARN, "class": "kind", "candidates": ["mean"]}, most_rows=60),
     ],
+    "score_head": [
+        StepCase({"of": "embedding", "head": "head.npz", "final": "sigmoid", "normalise": False}, most_rows=60),
+        StepCase({"model": CLIP, "output": 3, "final": "softmax"}),
+    ],
     "cluster": [
         StepCase({"of": "embedding", "group": "label", "k": 3, "restarts": 3}, most_rows=60),
         StepCase({"of": "embedding", "k": {"choose": [2, 3]}, "restarts": 2, "metric": "cosine"}, most_rows=60),
@@ -130,6 +134,9 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({"vectors": "embedding", "above": 0.6, "keep": "first"}),
         StepCase({"same": ["year", "flag"], "vectors": "embedding", "above": 0.8, "keep": "best", "by": "score"}),
         StepCase({"vectors": "embedding", "above": 0.7, "keep": "far", "method": "cells", "probes": 1.2}),
+        StepCase(
+            {"vectors": "embedding", "above": 0.4, "clusters": "small", "keep": "best", "by": "score"}, most_rows=60
+        ),
     ],
     "hash": [StepCase({}), StepCase({"kinds": ["sha256"]})],
     "derive": [

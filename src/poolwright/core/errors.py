@@ -54,7 +54,7 @@ EXTRAS = {
     "httpcore2": "fetch",
     "protego": "fetch",
     "lightly": "train",
-    "safetensors": "train",
+    "safetensors": "safetensors",
     "openTSNE": "tsne",
     "pytest": "testing",
     "hypothesis": "testing",
