@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,15 +50,19 @@ def recipe() -> dict[str, Any]:
     return data
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[pa.Table, pa.Table, Mapping[str, Table]]:
-    folder = tmp_path_factory.mktemp("imagenet-v2")
+def run_recipe(folder: Path) -> tuple[pa.Table, pa.Table, Mapping[str, Table]]:
+    """The judged rows of the validation set, the candidates, and the tables of the recipe."""
     validation = judged("val", VALIDATION, 2.4, 1.0, 1)
     candidates = judged("flickr", CANDIDATES, 3.2, 1.1, 2)
     pq.write_table(validation, folder / "validation.parquet")
     pq.write_table(candidates, folder / "candidates.parquet")
     tables = api.run(api.Recipe.from_data(recipe(), folder), folder / "run").tables
     return validation, candidates, tables
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[pa.Table, pa.Table, Mapping[str, Table]]:
+    return run_recipe(tmp_path_factory.mktemp("imagenet-v2"))
 
 
 def uids(table: Table) -> list[str]:

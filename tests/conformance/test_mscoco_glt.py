@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,10 +40,8 @@ def recipe() -> dict[str, Any]:
     return data
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[pa.Table, Mapping[str, Table]]:
+def run_recipe(folder: Path) -> tuple[pa.Table, Mapping[str, Table]]:
     """The objects with attributes that are no crowds, of classes that are large enough, and the tables."""
-    folder = tmp_path_factory.mktemp("mscoco")
     table = objects({**SIZES, "hair drier": 300}, ATTRIBUTES)
     crowd = np.arange(len(table)) % 50 == 7
     pq.write_table(
@@ -53,6 +52,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[pa.Table, Mapping[st
     tables = api.run(api.Recipe.from_data(recipe(), folder), folder / "run").tables
     kept = table.filter(pa.array(~crowd & ~without & (np.array(table["label"]) != "hair drier")))
     return kept, tables
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[pa.Table, Mapping[str, Table]]:
+    return run_recipe(tmp_path_factory.mktemp("mscoco"))
 
 
 def sets(table: Table) -> dict[str, str]:
