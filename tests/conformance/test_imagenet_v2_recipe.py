@@ -109,11 +109,9 @@ def test_every_set_has_ten_of_each_class_with_the_frequencies_that_people_gave(m
 def test_the_figure_shows_that_sets_of_agreement_are_easier(made: Any) -> None:
     _, result, _ = made
     (figure,) = [one for one in result.figures if one.measure == "domain_gap"]
-    line = dict(
-        zip(figure.value.columns, figure.value.values[figure.value.rows.index("judged-validation")], strict=True)
-    )
-    print(line)
-    assert line["matched-frequency"] < line["top-images"]
+    means = dict(zip(figure.value.columns, np.mean(figure.value.values, axis=0), strict=True))
+    assert means["matched-frequency"] + 0.1 < min(means["threshold-0.7"], means["top-images"])
+    assert abs(means["matched-frequency"] - means["judged-validation"]) < 0.1
 
 
 def test_the_releases_verify(made: Any) -> None:
