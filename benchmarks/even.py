@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from poolwright.kernels.selection.even_counts import most_even
+from poolwright.kernels.statistics.even_counts import most_even
 
 ROWS, ATTRIBUTES, CHOSEN, SEED = 20_000, 196, 200, 3
 

@@ -13,7 +13,7 @@ from poolwright.core.errors import StepError
 from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
-from poolwright.kernels.selection.even_counts import most_even
+from poolwright.kernels.statistics.even_counts import most_even
 from poolwright.steps.split.glt import Glt
 from tests.steps.split.glt_list_rows import (
     as_the_smallest,

@@ -15,11 +15,11 @@ from poolwright.core.columns import UID
 from poolwright.core.errors import StepError
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
-from poolwright.kernels.selection.even_counts import most_even
 from poolwright.kernels.selection.group_counts import AddGroupCount, Counted, GroupCount
 from poolwright.kernels.selection.groups import Groups, lacks_value, sorted_unique
 from poolwright.kernels.selection.lookup.value_index import ValueIndex, plain
 from poolwright.kernels.selection.ranks import hash_ranks
+from poolwright.kernels.statistics.even_counts import most_even
 
 MOST_ATTRIBUTES = 4_096
 _WORD = 64
