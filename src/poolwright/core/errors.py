@@ -58,7 +58,7 @@ EXTRAS = {
     "openTSNE": "tsne",
     "pytest": "testing",
     "hypothesis": "testing",
-    "onnx": "testing",
+    "onnx": "export",
     "fastapi": "studio",
     "itsdangerous": "studio",
     "uvicorn": "studio",

@@ -22,7 +22,7 @@ Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Cells:
+class HistogramCells:
     """The bins of every group, group by group.
 
     Attributes:

@@ -30,7 +30,14 @@ from poolwright.kernels.selection.groups import check_groupable, groups_of, lack
 from poolwright.kernels.selection.lookup.key_index import key_kind
 from poolwright.kernels.selection.ranks import hash_ranks
 from poolwright.kernels.selection.sampling import cut_ranks
-from poolwright.steps.choose.histogram.bins import Cells, Integers, bins_of, in_precision, scaled, with_overflow
+from poolwright.steps.choose.histogram.bins import (
+    HistogramCells,
+    Integers,
+    bins_of,
+    in_precision,
+    scaled,
+    with_overflow,
+)
 from poolwright.steps.choose.reasons import NO_GROUP, NO_VALUE
 from poolwright.steps.choose.sampling import NOT_DRAWN
 from poolwright.steps.other_sources import is_file, resolved
@@ -139,7 +146,7 @@ class MatchHistogram(JoiningStep):
 
     def fit(self, frame: Frame, context: Context) -> State:
         edges = in_precision(self.edges, frame.schema.field(self.by).type)
-        cells = Cells(count_groups(frame, self.group).groups, self.by, edges)
+        cells = HistogramCells(count_groups(frame, self.group).groups, self.by, edges)
         there = cells.count(frame)
         like, missing, without = self._reference(context.other(), cells)
         wanted = np.array([scaled(rows, self.n) for rows in like], np.int64).reshape(like.shape)
@@ -151,7 +158,7 @@ class MatchHistogram(JoiningStep):
         values = {"key": str(context.key), "edges": list(edges), "missing": missing, "without": without}
         return State(values, {GROUPS: groups, CELLS: table})
 
-    def _reference(self, other: OtherRows, cells: Cells) -> tuple[Integers, int, int]:
+    def _reference(self, other: OtherRows, cells: HistogramCells) -> tuple[Integers, int, int]:
         """Count the rows of the other table.
 
         Returns:
@@ -197,13 +204,13 @@ class MatchHistogram(JoiningStep):
         drop[lacks_value(rows, self.group)] = _NO_GROUP
         return Outcome(drop=drop)
 
-    def _cuts_of(self, state: State) -> tuple[Cells, Integers, Integers]:
+    def _cuts_of(self, state: State) -> tuple[HistogramCells, Integers, Integers]:
         """Return the cells, the greatest rank of each and the rows of each group in the other table.
 
         The entries at the end are for the id -1.
         """
         groups = state.tables[GROUPS]
-        cells = Cells(groups_of(groups), self.by, tuple(state.values["edges"]))
+        cells = HistogramCells(groups_of(groups), self.by, tuple(state.values["edges"]))
         return cells, _with_last(state.tables[CELLS], "rank", -1), _with_last(groups, "like", 1)
 
     def explain(self, row: Mapping[str, Any], state: State) -> str:
