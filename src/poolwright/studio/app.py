@@ -22,14 +22,14 @@ from poolwright.studio.exploring import comparing, mapping, reporting, rows
 from poolwright.studio.guard import Guard
 from poolwright.studio.opened import OpenedRun, Studio
 from poolwright.studio.pages import page
-from poolwright.studio.verifying import asking, estimating, making, results
+from poolwright.studio.verifying import asking, estimating, making, results, reviewing
 from poolwright.studio.verifying.open_queues import OpenQueues
 
 NAV = (("/", "Run"), ("/verify", "Verify"), ("/explore", "Explore"), ("/report", "Report"))
 """Pages in the bar at the top: (path, title)."""
 
 ROUTERS = (
-    *(home.router, making.router, asking.router, estimating.router, results.router),
+    *(home.router, making.router, asking.router, estimating.router, reviewing.router, results.router),
     *(rows.router, mapping.router, comparing.router, reporting.router),
 )
 
