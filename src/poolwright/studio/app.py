@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from poolwright.core.errors import PoolwrightError
 from poolwright.studio import home
 from poolwright.studio.access import Access
-from poolwright.studio.exploring import comparing, mapping, reporting, rows
+from poolwright.studio.exploring import comparing, galleries, mapping, reporting, rows, tagging
 from poolwright.studio.guard import Guard
 from poolwright.studio.opened import OpenedRun, Studio
 from poolwright.studio.pages import page
@@ -30,13 +30,19 @@ NAV = (("/", "Run"), ("/verify", "Verify"), ("/explore", "Explore"), ("/report",
 
 ROUTERS = (
     *(home.router, making.router, asking.router, estimating.router, reviewing.router, results.router),
-    *(rows.router, mapping.router, comparing.router, reporting.router),
+    *(rows.router, mapping.router, comparing.router, reporting.router, tagging.router, galleries.router),
 )
 
 DRAWN_AT_ONCE = 16
 """Requests for pictures that are worked on at once; the others wait, and nothing waits for them."""
 
-LIMITS = {"/verify/*/import": results.MOST_IMPORTED + 10_000, "/verify/*/take": 600_000, "/verify/*/leave": 600_000}
+LIMITS = {
+    "/verify/*/import": results.MOST_IMPORTED + 10_000,
+    "/verify/*/take": 600_000,
+    "/verify/*/leave": 600_000,
+    "/explore/*/pick": 200_000,
+    "/tags/import": 64_000_000,
+}
 """Maximum size of a POST in bytes by path, for paths that allow more than others; '*' matches any text."""
 
 

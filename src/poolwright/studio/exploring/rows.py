@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import Annotated, Any, cast
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
@@ -83,6 +84,8 @@ def open_view(request: Request, views: Views, name: str) -> View | Response:
 def explore(studio: StudioOf) -> Response:
     """Redirect to the last table."""
     names = studio.opened.table_names()
+    if not names and (waiting := studio.queues.names()):
+        return RedirectResponse(f"/verify/{quote(waiting[0])}/rows", 303)
     if not names:
         raise InputError("no table of this run is finished yet; run the recipe first")
     return RedirectResponse(base_of(names[-1]), 303)
@@ -101,7 +104,7 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
         count, cards, following = cards_of(found, asked, search, 0)
     except PoolwrightError as error:
         typed = request.query_params.get("where", "")
-        asked, found, search, trouble = PageState(layout="grid"), view, None, str(error)
+        asked, found, search, trouble = _without_where(view, request), view, None, str(error)
         count, cards, following = cards_of(view, asked, None, 0)
     lazy = view.rows > LAZY_ROWS
     return page(
@@ -132,9 +135,18 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
         score=SCORE,
         panel=panel_of(found, asked, search) if search else None,
         step=steps_of(found, asked, search),
-        top=steps_of(found, asked.outcome(None), search, count.rows) if search and count.rows else "",
+        top=steps_of(found, asked.outcome(None), search, count.rows) if search and count.rows and not asked.odd else "",
         replace=replace,
     )
+
+
+def _without_where(view: View, request: Request) -> PageState:
+    """Return the state of a page without its expressions, or if that is wrong too, the page of all rows."""
+    try:
+        asked = read_asked(view, [pair for pair in request.query_params.multi_items() if pair[0] != "where"])
+        return asked.unsearched()
+    except PoolwrightError:
+        return PageState()
 
 
 def _searched(views: Views, view: View, asked: PageState) -> tuple[View, SearchedView | None, str]:
