@@ -88,7 +88,10 @@ def test_tags_are_files_that_steps_read(tmp_path: Path) -> None:
         "recipe": 1,
         "name": "tagged",
         "pools": {"rows": {"read": "table", "path": "rows.parquet"}},
-        "tables": {"good": {"from": "rows", "steps": [{"remove": {"file": "run/tags/odd.csv"}}]}},
+        "tables": {
+            "good": {"from": "rows", "steps": [{"remove": {"file": "run/tags/odd.csv"}}]},
+            "all": {"from": "rows", "steps": [{"join": {"with": "run/tags/odd.csv", "columns": {"odd": "tag"}}}]},
+        },
     }
     kept = (
         api.run(Recipe.from_data(data, tmp_path), tmp_path / "second").tables["good"].read(["uid"])["uid"].to_pylist()

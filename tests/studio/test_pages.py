@@ -22,7 +22,7 @@ from poolwright.core.rows import vector_array
 from poolwright.studio.access import make_access
 from poolwright.studio.serve import links
 from tests.calling import call
-from tests.studio.made import Browser, ask, make_run, serving
+from tests.studio.made import Browser, ask, make_run, picture, serving
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,10 @@ def filter_run(folder: Path) -> Path:
     pq.write_table(rows(2_000, 0.1, "p"), folder / "pool.parquet")
     pq.write_table(rows(200, 0.5, "e"), folder / "examples.parquet")
     (folder / "pages").mkdir()
-    (folder / "pages/instructions.md").write_text("# Maps\n\n## map\n\nDrawn from above.\n")
+    text = "# Maps\n\n## map\n\nDrawn from above.\n\n### Positive\n\n![a](a.jpg)\n\n### Negative\n\n![b](b.jpg)\n"
+    (folder / "pages/instructions.md").write_text(text)
+    for name in ("a.jpg", "b.jpg"):
+        (folder / "pages" / name).write_bytes(picture(1))
     learn = {
         "with": "clip", "examples": "examples", "positive": "map", "candidates": ["mean"], "folds": 3,
         "question": "Is it a {class} of the land?", "instructions": "pages/instructions.md",

@@ -36,7 +36,7 @@ def run_of(path: Path) -> Path:
     if (path / MEMORY).is_file():
         return path
     kind = _kind_of(path)
-    folder = _cache() / f"{_plain(path.name)}-{xxh3_64_hexdigest(str(path))}"
+    folder = _cache() / f"{_plain(path.name)}-{xxh3_64_hexdigest(str(path).encode())}"
     recipe = Recipe.from_data(_recipe(kind, path), path.parent)
     try:
         run(recipe, folder, release=False)
@@ -47,14 +47,14 @@ def run_of(path: Path) -> Path:
 
 def _kind_of(path: Path) -> type[Pool]:
     if not path.exists():
-        raise InputError(f"{path}: there is no such file or folder")
+        raise InputError(f"{path}: no run in this folder, since there is no such file or folder")
+    runs = sorted(one.parent.name for one in path.glob(f"*/{MEMORY}")) if path.is_dir() else []
+    if runs:
+        raise InputError(f"{path}: no run in this folder, but in those below it: {', '.join(runs)}; open one of them")
     kinds = [pool_class(kind) for kind in pool_registry().names()]
     best = max(kinds, key=lambda kind: kind.recognises(path))
     if best.recognises(path):
         return best
-    runs = sorted(one.parent.name for one in path.glob(f"*/{MEMORY}")) if path.is_dir() else []
-    if runs:
-        raise InputError(f"{path}: no run in this folder, but in those below it: {', '.join(runs)}; open one of them")
     raise InputError(
         f"{path}: no run in this folder, nor a release, images, Parquet or a folder of Hugging Face; give such a path"
     )

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.studio.made import Browser, serving
 
 from poolwright import api
 from poolwright.api import Recipe
@@ -16,7 +17,6 @@ from poolwright.inspect.views.build import DROPPED_BY
 from poolwright.inspect.views.oddities import edges, oddities
 from poolwright.inspect.views.view import View
 from poolwright.kernels.similarity.unit_length import unit_rows
-from tests.studio.made import Browser, serving
 
 ROWS, WRONG, FAR = 200, 7, 12
 

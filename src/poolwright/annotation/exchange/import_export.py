@@ -19,7 +19,7 @@ from poolwright.annotation.interpreting import understood
 from poolwright.annotation.queue.queue import Queue, list_queues, read_queue
 from poolwright.annotation.queue.store import STORE, Said, VerdictStore
 from poolwright.annotation.queue.tally import Snapshot, Tally
-from poolwright.annotation.verdicts import NEGATIVE, POSITIVE, SKIPPED, Verdict, check_known, check_uids
+from poolwright.annotation.verdicts import NEGATIVE, POSITIVE, SKIPPED, UNSURE, WORDS, Verdict, check_known, check_uids
 from poolwright.core.errors import InputError
 from poolwright.core.files import PARTIAL, write_text
 from poolwright.core.wording import guarded
@@ -126,7 +126,10 @@ def _verdicts(path: Path, queue: Queue, field: str) -> AnswerFile[Verdict]:
         return verdict_file(path, skips=True, field=field)
     found, class_of = answer_file(path, field), dict(zip(queue.uids, queue.classes, strict=True))
     check_uids([(one.uid, one.where) for one in found.answers], class_of, f"in the queue '{queue.name}'")
-    verdicts = understood(found.answers, class_of, class_of.items(), _meanings(queue))
+    own = queue.step.understanding.words if queue.step else {}
+    words = {word: meaning for word, meaning in WORDS.items() if meaning != UNSURE} | own  # yes and no, too
+    meanings = meanings_of("class", set(queue.choices), words)
+    verdicts = understood(found.answers, class_of, class_of.items(), meanings)
     return AnswerFile(found.path, verdicts, found.tasks, found.people, found.rejected)
 
 

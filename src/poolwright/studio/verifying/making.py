@@ -110,10 +110,11 @@ def sample(
     from poolwright.inspect.audit_sample import draw_sample
 
     only_owner(session)
-    drawn, sheet = draw_sample(studio.opened.run, table, number)
     steps = [plan.step for plan in studio.opened.run.plan(table).steps]
-    asked = next(step.audited() for step in reversed(steps) if isinstance(step, DecidingStep))
+    deciding = (step.audited() for step in reversed(steps) if isinstance(step, DecidingStep))
+    asked = next(deciding, AuditQuestion(""))
     page_of = read_instructions(Path(asked.instructions)) if asked.instructions else None
+    drawn, sheet = draw_sample(studio.opened.run, table, number)
     question = asked.question or (QUESTION if asked.wanted else SAMPLE_QUESTION)
     settings = Settings(
         table, "sample", question, overlap=overlap, record=drawn.record, examples=_examples(studio, asked)
