@@ -125,3 +125,17 @@ def test_a_run_that_waits_can_be_looked_at(tmp_path: Path) -> None:
         page = anna.get("/verify/good/rows")[2].decode()
         assert (page.count("<figure>"), "Anna: no" in page) == (2, True)
         assert anna.get("/verify/good/rows?group=dog")[2].decode().count("<figure>") == 1
+
+
+def test_versions_side_by_side(tmp_path: Path) -> None:
+    before, after = make_run(tmp_path / "before", 6), make_run(tmp_path / "after", 8)
+    with serving(after) as (port, _):
+        anna = Browser(port, "Anna")
+        to = anna.post("/diff", form={"table": "kept", "other": f"{before}/kept"})[1]["hx-redirect"]
+        assert b'src="/diff/' in anna.get(to)[2]
+        _, headers, page = anna.get(f"{to}/page")
+        assert "sandbox" in headers["content-security-policy"]
+        assert b"u0007" in page or b"2 rows" in page or b">2<" in page
+        status, _, body = anna.post("/diff", form={"table": "kept", "other": f"{tmp_path}/nowhere"})
+        assert (status, b"nowhere" in body) == (400, True)
+        assert anna.get("/diff/..%2Fkey")[0] == 404

@@ -270,3 +270,26 @@ def test_classes_by_keyboard_and_on_a_narrow_screen(chromium: Any, tmp_path: Pat
 _SMALL = """[...document.querySelectorAll("a, button, input:not([type=checkbox]), select, summary, textarea")]
     .map((one) => [one.outerHTML.slice(0, 60), one.getBoundingClientRect()])
     .filter(([, box]) => box.width && box.height && box.height < 44).map(([words]) => words)"""
+
+
+def test_pages_are_accessible(chromium: Any, tmp_path: Path) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    run = make_run(tmp_path, 30, ("cat", "dog"))
+    ask(run, rule="all", overlap=2)
+    ask(run, "classes", rule="all", answer="class")
+    with serving(run) as (port, _), people(chromium, port) as open_page:
+        page = open_page("Anna", "/verify")
+        for path in _PAGES:
+            page.goto(f"http://127.0.0.1:{port}{path}")
+            page.wait_for_timeout(200)
+            found = axe.run(page).response["violations"]
+            serious = [(one["id"], one["nodes"][0]["html"][:80]) for one in found if one["impact"] in _SERIOUS]
+            assert serious == [], path
+
+
+_SERIOUS = ("serious", "critical")
+_PAGES = (
+    *("/", "/verify", "/verify/kept", "/verify/kept/one", "/verify/kept/grid", "/verify/classes/one"),
+    *("/verify/kept/rows", "/explore/kept", "/explore/kept?layout=table", "/explore/kept/map", "/explore/kept/compare"),
+    "/explore/kept/galleries",
+)

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from poolwright.core.errors import PoolwrightError
 from poolwright.studio import home
 from poolwright.studio.access import Access
-from poolwright.studio.exploring import comparing, galleries, mapping, reporting, rows, tagging
+from poolwright.studio.exploring import comparing, galleries, mapping, reporting, rows, tagging, versions
 from poolwright.studio.guard import Guard
 from poolwright.studio.opened import OpenedRun, Studio
 from poolwright.studio.pages import page
@@ -30,7 +30,15 @@ NAV = (("/", "Run"), ("/verify", "Verify"), ("/explore", "Explore"), ("/report",
 
 ROUTERS = (
     *(home.router, making.router, asking.router, estimating.router, reviewing.router, results.router),
-    *(rows.router, mapping.router, comparing.router, reporting.router, tagging.router, galleries.router),
+    *(
+        rows.router,
+        mapping.router,
+        comparing.router,
+        reporting.router,
+        tagging.router,
+        galleries.router,
+        versions.router,
+    ),
 )
 
 DRAWN_AT_ONCE = 16
