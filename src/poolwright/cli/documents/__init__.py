@@ -29,6 +29,7 @@ def documents() -> dict[str, Any]:
 
     return {
         "demo": running.DemoDocument,
+        "try": running.TryDocument,
         "recipes": listing.RecipesDocument,
         "new": running.FilesDocument,
         "check": running.CheckDocument,
@@ -41,6 +42,7 @@ def documents() -> dict[str, Any]:
         "search": inspecting.SearchDocument,
         "diff": inspecting.DiffDocument,
         "leaks": inspecting.LeaksDocument,
+        "conformance": inspecting.ConformanceDocument,
         "report": running.FilesDocument,
         "studio": inspecting.StudioDocument,
         "verify": inspecting.VerifyDocument,
@@ -54,6 +56,7 @@ def documents() -> dict[str, Any]:
         "train-encoder": data.TrainDocument,
         "push": publishing.PushDocument,
         "pull": publishing.PullDocument,
+        "export-classifier": running.FilesDocument,
         **dict.fromkeys(("steps", "pools", "layouts", "figures", "encoders"), listing.EntriesDocument),
         "completion": listing.ScriptDocument,
     }
