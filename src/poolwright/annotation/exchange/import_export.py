@@ -126,8 +126,8 @@ def _verdicts(path: Path, queue: Queue, field: str) -> AnswerFile[Verdict]:
         return verdict_file(path, skips=True, field=field)
     found, class_of = answer_file(path, field), dict(zip(queue.uids, queue.classes, strict=True))
     check_uids([(one.uid, one.where) for one in found.answers], class_of, f"in the queue '{queue.name}'")
-    own = queue.step.understanding.words if queue.step else {}
-    words = {word: meaning for word, meaning in WORDS.items() if meaning != UNSURE} | own  # yes and no, too
+    words = {word: meaning for word, meaning in WORDS.items() if meaning != UNSURE}  # yes and no, too
+    words |= queue.step.understanding.words if queue.step else {}
     meanings = meanings_of("class", set(queue.choices), words)
     verdicts = understood(found.answers, class_of, class_of.items(), meanings)
     return AnswerFile(found.path, verdicts, found.tasks, found.people, found.rejected)

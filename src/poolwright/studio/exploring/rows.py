@@ -16,6 +16,7 @@ from poolwright.core.columns import UID
 from poolwright.core.errors import InputError, PoolwrightError
 from poolwright.inspect.search import SCORE
 from poolwright.inspect.search_texts import text_classes, text_encoder
+from poolwright.inspect.views.answers import Counts
 from poolwright.inspect.views.build import DROPPED_BY
 from poolwright.inspect.views.images import values_of
 from poolwright.inspect.views.vectors import vector_columns
@@ -31,6 +32,7 @@ from poolwright.studio.exploring.boxes import (
     panel_of,
 )
 from poolwright.studio.exploring.cards import (
+    RowCard,
     base_of,
     cards_of,
     filter_of,
@@ -104,8 +106,8 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
         count, cards, following = cards_of(found, asked, search, 0)
     except PoolwrightError as error:
         typed = request.query_params.get("where", "")
-        asked, found, search, trouble = _without_where(view, request), view, None, str(error)
-        count, cards, following = cards_of(view, asked, None, 0)
+        found, search, trouble = view, None, str(error)
+        asked, (count, cards, following) = _without_where(view, request)
     lazy = view.rows > LAZY_ROWS
     return page(
         request,
@@ -140,13 +142,14 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
     )
 
 
-def _without_where(view: View, request: Request) -> PageState:
-    """Return the state of a page without its expressions, or if that is wrong too, the page of all rows."""
+def _without_where(view: View, request: Request) -> tuple[PageState, tuple[Counts, list[RowCard], int | None]]:
+    """Return the state and rows of a page without its expressions, or if that is wrong too, those of all rows."""
+    pairs = [pair for pair in request.query_params.multi_items() if pair[0] != "where"]
     try:
-        asked = read_asked(view, [pair for pair in request.query_params.multi_items() if pair[0] != "where"])
-        return asked.unsearched()
+        asked = read_asked(view, pairs).unsearched()
+        return asked, cards_of(view, asked, None, 0)
     except PoolwrightError:
-        return PageState()
+        return PageState(), cards_of(view, PageState(), None, 0)
 
 
 def _searched(views: Views, view: View, asked: PageState) -> tuple[View, SearchedView | None, str]:

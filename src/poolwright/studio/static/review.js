@@ -24,6 +24,6 @@ root.addEventListener("click", (event) => {
 });
 document.addEventListener("keydown", (event) => {
   const card = document.activeElement?.closest(".differing");
-  const button = card?.querySelector(`[data-verdict=${{ y: "positive", n: "negative", u: "unsure" }[event.key]}]`);
-  if (!typing(event) && button) button.click();
+  const verdict = { y: "positive", n: "negative", u: "unsure" }[event.key];
+  if (verdict && !typing(event)) card?.querySelector(`[data-verdict=${verdict}]`)?.click();
 });

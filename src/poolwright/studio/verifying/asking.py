@@ -202,9 +202,10 @@ def state_of(live: LiveQueue, session: Session, group: str) -> dict[str, Any]:
     as a gold question, would show in that.
     """
     mine = live.mine(session.name)
-    if not group:
+    found = live.progress(group)
+    if len(found) != 1:
         return _state_of_all(live, session) | {"mine": mine}
-    (one,) = live.progress(group)
+    (one,) = found
     following = next((other.name for other in live.progress() if live.asks(session.name, other.name)), "")
     state = {"group": group, "rows": one.rows, "done": one.done, "next": following, "mine": mine, "words": ""}
     if not session.owner:

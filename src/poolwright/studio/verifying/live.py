@@ -8,7 +8,6 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import pyarrow as pa
 
@@ -111,8 +110,12 @@ class LiveQueue:
         return self.parts.open_to(annotator, name) and not self.tally.group(name).done
 
     def _taken(self, annotator: str, number: int, found: Iterable[int]) -> list[QuestionCard]:
-        # A row may have been taken as a gold question already.
-        rows = list(islice(dict.fromkeys(islice(found, 2 * number)), number))
+        rows: list[int] = []
+        for row in found:
+            if row not in rows:  # it may have been taken as a gold question already
+                rows.append(row)
+            if len(rows) >= number:
+                break
         self._leases.hold(annotator, [self.queue.uids[row] for row in rows])
         return [self.card(row) for row in rows]
 
