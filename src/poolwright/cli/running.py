@@ -60,11 +60,9 @@ def try_pictures(
     """
     from poolwright.api import try_folder
     from poolwright.cli.rendering.running import print_first_look
-    from poolwright.models.texts.vocabulary import NAMES
 
-    wanted = words if words in NAMES or Path(words).is_file() else words.split(",")
     with OUTPUT.listening() as listener:
-        look = try_folder(images, to, words=wanted, model=model, clusters=clusters, wheels=wheels, listener=listener)
+        look = try_folder(images, to, words=words, model=model, clusters=clusters, wheels=wheels, listener=listener)
     OUTPUT.show(print_first_look, look, asked=False)
 
 
@@ -80,7 +78,10 @@ def recipes() -> None:
 @app.command()
 def new(
     name: Annotated[
-        str, typer.Argument(help="A shipped recipe; see `poolwright recipes`.", autocompletion=names_of("recipes"))
+        str,
+        typer.Argument(
+            help="A shipped recipe, or a table of one; see `poolwright recipes`.", autocompletion=names_of("recipes")
+        ),
     ],
     to: Annotated[Optional[Path], typer.Argument(help="File to write; default NAME.yaml.")] = None,  # noqa: UP045
 ) -> None:
