@@ -1,0 +1,268 @@
+"""Write the shards of all splits of a table, on several workers; the same bytes for any number of them.
+
+The workers write whole shards. Where a shard of `shard_rows` samples begins follows from the rows alone. One that is
+closed by its bytes before is found out by writing it: shards of its split that were begun elsewhere meanwhile are then
+written again, one after the other, from the row at which it ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from poolwright.core.columns import IMAGE, SHA256, SPLIT
+from poolwright.core.files import ImageRoot
+from poolwright.core.rows import Rows, in_row_groups
+from poolwright.core.table import Table
+from poolwright.release.data.class_names import ClassNames
+from poolwright.release.data.image_changes import ImageChanges
+from poolwright.release.data.image_counts import ImageCounts
+from poolwright.release.data.image_files import released_rows
+from poolwright.release.data.images import ImageReader
+from poolwright.release.data.splits import by_split, split_values
+from poolwright.release.layouts.shared.tar_output import flush
+from poolwright.release.layouts.shared.tar_samples import CLS, NO_CLASS, picture_extension
+from poolwright.release.layouts.shared.tar_shards import ShardForm, TarShards, WrittenShard
+from poolwright.release.workers import HERE, Workers
+
+_FEW = 4_000
+"""Rows that are written here: processes take as long to start."""
+
+
+@dataclass(frozen=True)
+class SampleSource:
+    """Where samples come from.
+
+    Attributes:
+        table: folder of the table.
+        column: with the images, or the paths that they are read from.
+        root: folder or URL that paths are relative to.
+        changes: what is done to images.
+        read: columns to read.
+        named: column of the table by released column, where the names differ.
+        classes: of the samples, if they have any.
+    """
+
+    table: Path
+    column: str
+    root: ImageRoot
+    changes: ImageChanges | None
+    read: tuple[str, ...]
+    named: Mapping[str, str]
+    classes: ClassNames | None
+
+    def released(self, rows: Rows, schema: pa.Schema, digests: Sequence[str]) -> pa.Table:
+        """Return released rows without their keys, which follow from their places in shards."""
+        given: dict[str, pa.Array] = {SHA256: pa.array(digests, pa.string())}
+        given |= {name: rows.column(source) for name, source in self.named.items() if source in rows.schema.names}
+        if self.classes:
+            known = pa.array(self.classes.names, pa.string())
+            found = pc.index_in(pa.array(self.classes.of_rows(rows), pa.string()), value_set=known, skip_nulls=True)
+            given[CLS] = pc.fill_null(found, NO_CLASS)
+        return released_rows(rows, schema.remove(0), given)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Rows that one worker writes.
+
+    Attributes:
+        start: the first row of the table.
+        splits: name of each split that is written, by its value.
+        first: number of the first shard.
+        most: shards to write; None for all rows from `start` on.
+        rows: samples that the shard has unless it is closed by its bytes, if it is one.
+    """
+
+    start: int
+    splits: Mapping[str | None, str]
+    first: int = 0
+    most: int | None = None
+    rows: int = 0
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a worker has written: shards, the counts of their images, and how many rows these are."""
+
+    shards: list[WrittenShard]
+    counts: ImageCounts
+    rows: int
+
+
+@dataclass(frozen=True)
+class ShardWriter:
+    """Writes stretches of a table, by their number."""
+
+    source: SampleSource
+    form: ShardForm
+    stretches: Sequence[Stretch]
+
+    def __call__(self, unit: int) -> Written:
+        """Write the shards of one stretch.
+
+        Raises:
+            ReleaseError: an image cannot be read, or has changed since the table was made.
+        """
+        stretch, source = self.stretches[unit], self.source
+        reader = ImageReader(Table(source.table), source.column, source.root, source.changes)
+        rows_of = _StretchRows(reader.table, stretch)
+        shards = {name: TarShards(self.form, name, stretch.first, stretch.most) for name in stretch.splits.values()}
+        rows = 0
+        with ExitStack() as stack:
+            for one in shards.values():
+                stack.callback(one.abandon)
+            batches = stack.enter_context(closing(reader.uncounted(source.read, rows_of)))
+            for batch in batches:
+                released = source.released(batch.rows, self.form.schema, batch.digests)
+                images, values = batch.images, split_values(batch.rows)
+                added = 0
+                for name, part, places in by_split(released, range(len(images)), values, stretch.splits):
+                    added += shards[name].add(part, [images[place] for place in places])
+                reader.note(batch, added)
+                rows += added
+                if all(one.full for one in shards.values()):
+                    break
+            return Written([shard for one in shards.values() for shard in one.finish()], reader.counts, rows)
+
+
+class _StretchRows:
+    """The rows of a stretch, in batches."""
+
+    def __init__(self, table: Table, stretch: Stretch) -> None:
+        self._table, self._stretch = table, stretch
+        self._all = SPLIT not in table.schema.names or len(stretch.splits) > 1
+
+    def __call__(self, columns: Sequence[str], batch_rows: int) -> Iterator[Rows]:
+        left = self._stretch.rows if self._stretch.most else self._table.record.rows_kept
+        for table in in_row_groups(self._tables(columns, batch_rows), batch_rows):
+            yield Rows(table.slice(0, left))
+            left -= len(table)
+            if left <= 0:
+                return
+
+    def _tables(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
+        (value,) = self._stretch.splits if not self._all else (None,)
+        for rows in self._table.batches(columns, batch_rows, self._stretch.start):
+            mine = rows if self._all else rows.filter(np.array([one == value for one in split_values(rows)], bool))
+            yield mine.table
+
+
+def write_tars(
+    source: SampleSource, form: ShardForm, splits: Mapping[str | None, str], workers: Workers
+) -> tuple[list[WrittenShard], ImageCounts]:
+    """Write the shards of all splits.
+
+    Args:
+        source: the samples.
+        form: of the shards.
+        splits: name of each split by its value in the table.
+        workers: what writes the shards.
+
+    Returns:
+        The shards, and the counts of their images.
+
+    Raises:
+        ReleaseError: an image cannot be read, or has changed since the table was made.
+    """
+    table = Table(source.table)
+    apart = workers if table.record.rows_kept >= _FEW else HERE
+    todo, done = _stretches(table, source, form, splits), list[Written]()
+    with ThreadPoolExecutor(1, "flush-tar") as threads:
+        while todo:
+            units = ShardWriter(source, form, todo)
+            found: dict[int, Written] = {}
+            short = None
+            with closing(apart.map_apart(units, range(len(todo)), form.folder, lambda: _inputs(source))) as results:
+                for unit, written in results:
+                    found[unit] = written
+                    for shard in written.shards:
+                        threads.submit(flush, form.path(shard.split, shard.number, ".tar"))
+                    if todo[unit].most and written.rows < todo[unit].rows:
+                        short = unit
+                        break
+            todo, kept = _left(table, todo, found, short, form.most_rows)
+            done += kept
+    return _named([shard for written in done for shard in written.shards], _counts(done), form)
+
+
+def _stretches(table: Table, source: SampleSource, form: ShardForm, splits: Mapping[str | None, str]) -> list[Stretch]:
+    """Return a stretch for each shard, as far as it is known where they begin."""
+    if source.column == IMAGE and len(splits) > 1:  # each stretch would read the bytes of all splits
+        return [Stretch(0, splits)]
+    found, every = [], form.most_rows
+    starts: dict[str | None, list[int]] = {value: [] for value in splits}
+    counts = dict.fromkeys(splits, 0)
+    for value, rows in _rows_by_split(table):
+        starts[value] += rows[-counts[value] % every :: every]
+        counts[value] += len(rows)
+    for value, name in splits.items():
+        for shard, start in enumerate(starts[value]):
+            found.append(Stretch(start, {value: name}, shard, 1, min(every, counts[value] - shard * every)))
+    return found
+
+
+def _rows_by_split(table: Table) -> Iterator[tuple[str | None, Sequence[int]]]:
+    """Yield rows of the table by the value of their split, in order."""
+    if SPLIT not in table.schema.names:
+        yield None, range(table.record.rows_kept)
+        return
+    at = 0
+    for rows in table.batches([SPLIT]):
+        values = np.array(split_values(rows), object)
+        for value in dict.fromkeys(values):
+            yield value, (np.flatnonzero(values == value) + at).tolist()
+        at += len(rows)
+
+
+def _left(
+    table: Table, todo: Sequence[Stretch], found: Mapping[int, Written], short: int | None, most_rows: int
+) -> tuple[list[Stretch], list[Written]]:
+    """Return what is left to do after a shard was closed by its bytes, and what was written of the rest."""
+    if short is None:
+        return [], list(found.values())
+    ended = todo[short]
+    rest = [unit for unit, stretch in enumerate(todo) if stretch.splits != ended.splits or stretch.first <= ended.first]
+    (value,) = ended.splits
+    start = _nth_row(table, value, ended.first * most_rows + found[short].rows)
+    left = [todo[unit] for unit in rest if unit not in found]
+    return [*left, Stretch(start, ended.splits, ended.first + 1)], [found[unit] for unit in rest if unit in found]
+
+
+def _nth_row(table: Table, value: str | None, number: int) -> int:
+    """Return the row of the table that is row `number` of a split."""
+    for one, rows in _rows_by_split(table):
+        if one == value:
+            if number < len(rows):
+                return rows[number]
+            number -= len(rows)
+    raise IndexError(number)
+
+
+def _inputs(source: SampleSource) -> list[str]:
+    roots = source.root.values() if isinstance(source.root, Mapping) else [source.root]
+    return [str(source.table), *(root for root in roots if root and "://" not in root)]
+
+
+def _counts(done: Sequence[Written]) -> ImageCounts:
+    counts = ImageCounts()
+    for written in done:
+        counts.add(written.counts)
+    return counts
+
+
+def _named(shards: list[WrittenShard], counts: ImageCounts, form: ShardForm) -> tuple[list[WrittenShard], ImageCounts]:
+    """Give all pictures one extension."""
+    ending = picture_extension(counts.formats)
+    for at, shard in enumerate(shards):
+        if shard.endings != {ending}:
+            form.rename(shard, ending)
+            shards[at] = replace(shard, digest="")
+    return shards, counts
