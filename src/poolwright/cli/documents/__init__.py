@@ -29,6 +29,7 @@ def documents() -> dict[str, Any]:
 
     return {
         "demo": running.DemoDocument,
+        "try": running.TryDocument,
         "recipes": listing.RecipesDocument,
         "new": running.FilesDocument,
         "check": running.CheckDocument,

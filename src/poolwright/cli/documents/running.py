@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from poolwright.api import Changes, ClusterPlan, Measured, Prediction, StepStory, Written
-from poolwright.api.results import TableOutlook
+from poolwright.api.results import FirstLook, TableOutlook
 from poolwright.core.table import TableRecord
 
 if TYPE_CHECKING:
@@ -30,6 +30,22 @@ class FilesDocument:
     def of(cls, *files: Path | Iterable[Path]) -> Self:
         """Make it from paths, or from lists of paths."""
         return cls(tuple(path for one in files for path in ((one,) if isinstance(one, Path) else one)))
+
+
+@dataclass(frozen=True)
+class TryDocument:
+    """A first look at a folder of pictures.
+
+    Attributes:
+        look: what was found, and where it is.
+    """
+
+    look: FirstLook
+
+    @classmethod
+    def of(cls, look: FirstLook) -> Self:
+        """Make it from what was found."""
+        return cls(look)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,11 @@ from poolwright.core.results.measured import Matrix, Measured
 from poolwright.core.table import Table, TableRecord
 
 if TYPE_CHECKING:
-    from poolwright.api import Applied, ClusterPlan, Prediction, RunResult, Shipped, TableOutlook
+    from poolwright.api import Applied, ClusterPlan, FirstLook, Prediction, RunResult, Shipped, TableOutlook
     from poolwright.demo.demo import DemoOutcome
+
+_LABELS = 8
+"""Words that a first look names."""
 
 
 def print_recipes(recipes: Sequence[Shipped]) -> None:
@@ -33,6 +36,21 @@ def print_recipes(recipes: Sequence[Shipped]) -> None:
 def print_new(written: Path) -> None:
     """A recipe that was written, and what to do with it."""
     print(f"wrote {written}; edit its paths, then: poolwright check {written}")
+
+
+def print_first_look(look: FirstLook) -> None:
+    """Print what a first look found, and where to look next."""
+    out = console()
+    unread = look.pictures - look.read
+    left = f"; {unread:,} cannot be read: poolwright ledger {look.folder} vectors" if unread else ""
+    out.print(Text(f"{look.read:,} of {look.pictures:,} pictures{left}", style="bold"))
+    out.print(Text(f"near-duplicates: {look.duplicates:,} pictures; groups: {look.duplicate_groups:,}"))
+    most = ", ".join(f"{name} {count:,}" for name, count in list(look.labels.items())[:_LABELS])
+    others = len(look.labels) - _LABELS
+    out.print(Text(f"{look.clusters:,} clusters; words: {most}" + (f", {others:,} more" if others > 0 else "")))
+    out.print(Text(f"recipe  {look.recipe}"))
+    out.print(Text(f"report  {look.report}"))
+    out.print(Text(f"explore poolwright studio {look.folder}"))
 
 
 def print_plan(outlooks: Sequence[TableOutlook]) -> None:
