@@ -90,7 +90,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Written:
-    """What a worker has written: shards, the counts of their images, and how many rows these are."""
+    """What a worker has written: shards, the counts of their images, and how many rows they have."""
 
     shards: list[WrittenShard]
     counts: ImageCounts
@@ -172,25 +172,64 @@ def write_tars(
     Raises:
         ReleaseError: an image cannot be read, or has changed since the table was made.
     """
-    table = Table(source.table)
-    apart = workers if table.record.rows_kept >= _FEW else HERE
-    todo, done = _stretches(table, source, form, splits), list[Written]()
+    apart = workers if Table(source.table).record.rows_kept >= _FEW else HERE
+    plan = _Plan(source, form, splits)
     with ThreadPoolExecutor(1, "flush-tar") as threads:
-        while todo:
-            units = ShardWriter(source, form, todo)
-            found: dict[int, Written] = {}
-            short = None
-            with closing(apart.map_apart(units, range(len(todo)), form.folder, lambda: _inputs(source))) as results:
+        while units := plan.left():
+            write = ShardWriter(source, form, plan.stretches)
+            with closing(apart.map_apart(write, units, form.folder, lambda: _inputs(source))) as results:
                 for unit, written in results:
-                    found[unit] = written
                     for shard in written.shards:
                         threads.submit(flush, form.path(shard.split, shard.number, ".tar"))
-                    if todo[unit].most and written.rows < todo[unit].rows:
-                        short = unit
+                    if plan.changes_with(unit, written):
                         break
-            todo, kept = _left(table, todo, found, short, form.most_rows)
-            done += kept
-    return _named([shard for written in done for shard in written.shards], _counts(done), form)
+    done = list(plan.found.values())
+    counts = ImageCounts()
+    for written in done:
+        counts.add(written.counts)
+    return _named([shard for written in done for shard in written.shards], counts, form), counts
+
+
+class _Plan:
+    """The stretches of a table: those that were written, and those that are left.
+
+    Attributes:
+        stretches: all, those that turned out to be wrong among them.
+        found: what was written, by the number of the stretch.
+    """
+
+    def __init__(self, source: SampleSource, form: ShardForm, splits: Mapping[str | None, str]) -> None:
+        self._table, self._most_rows = Table(source.table), form.most_rows
+        self.stretches = _stretches(self._table, source, form, splits)
+        self.found: dict[int, Written] = {}
+        self._wrong: set[int] = set()
+
+    def left(self) -> list[int]:
+        """Return the stretches that are not written."""
+        return [unit for unit in range(len(self.stretches)) if unit not in self.found and unit not in self._wrong]
+
+    def changes_with(self, unit: int, written: Written) -> bool:
+        """Take what was written; return whether that changes the stretches that are left."""
+        self.found[unit] = written
+        mine = [at for at, one in enumerate(self.stretches) if one.splits == self.stretches[unit].splits]
+        if not any(self._is_short(at) for at in mine) or any(self.stretches[at].most is None for at in mine):
+            return False
+        short = next(at for at in mine if at not in self.found or self._is_short(at))
+        if short not in self.found:  # it may be short too
+            return False
+        ended = self.stretches[short]
+        later = [at for at in mine if self.stretches[at].first > ended.first]
+        self._wrong.update(later)
+        for at in later:
+            self.found.pop(at, None)
+        (value,) = ended.splits
+        start = _nth_row(self._table, value, ended.first * self._most_rows + self.found[short].rows)
+        self.stretches.append(Stretch(start, ended.splits, ended.first + 1))
+        return True
+
+    def _is_short(self, unit: int) -> bool:
+        """Whether a shard was closed by its bytes before it had all its rows."""
+        return unit in self.found and self.found[unit].rows < self.stretches[unit].rows
 
 
 def _stretches(table: Table, source: SampleSource, form: ShardForm, splits: Mapping[str | None, str]) -> list[Stretch]:
@@ -222,20 +261,6 @@ def _rows_by_split(table: Table) -> Iterator[tuple[str | None, Sequence[int]]]:
         at += len(rows)
 
 
-def _left(
-    table: Table, todo: Sequence[Stretch], found: Mapping[int, Written], short: int | None, most_rows: int
-) -> tuple[list[Stretch], list[Written]]:
-    """Return what is left to do after a shard was closed by its bytes, and what was written of the rest."""
-    if short is None:
-        return [], list(found.values())
-    ended = todo[short]
-    rest = [unit for unit, stretch in enumerate(todo) if stretch.splits != ended.splits or stretch.first <= ended.first]
-    (value,) = ended.splits
-    start = _nth_row(table, value, ended.first * most_rows + found[short].rows)
-    left = [todo[unit] for unit in rest if unit not in found]
-    return [*left, Stretch(start, ended.splits, ended.first + 1)], [found[unit] for unit in rest if unit in found]
-
-
 def _nth_row(table: Table, value: str | None, number: int) -> int:
     """Return the row of the table that is row `number` of a split."""
     for one, rows in _rows_by_split(table):
@@ -251,18 +276,10 @@ def _inputs(source: SampleSource) -> list[str]:
     return [str(source.table), *(root for root in roots if root and "://" not in root)]
 
 
-def _counts(done: Sequence[Written]) -> ImageCounts:
-    counts = ImageCounts()
-    for written in done:
-        counts.add(written.counts)
-    return counts
-
-
-def _named(shards: list[WrittenShard], counts: ImageCounts, form: ShardForm) -> tuple[list[WrittenShard], ImageCounts]:
-    """Give all pictures one extension."""
+def _named(shards: list[WrittenShard], counts: ImageCounts, form: ShardForm) -> list[WrittenShard]:
+    """Give all pictures one extension; a shard that is changed by that loses its digest."""
     ending = picture_extension(counts.formats)
-    for at, shard in enumerate(shards):
-        if shard.endings != {ending}:
-            form.rename(shard, ending)
-            shards[at] = replace(shard, digest="")
-    return shards, counts
+    changed = [shard for shard in shards if shard.endings != {ending}]
+    for shard in changed:
+        form.rename(shard, ending)
+    return [replace(shard, digest="") if shard in changed else shard for shard in shards]
