@@ -11,8 +11,8 @@ import json
 from pathlib import Path
 
 from benchmarks.commonpool import shares_of
-from benchmarks.generate_commonpool import write
 from benchmarks.timing import in_turn, python
+from poolwright.conformance.commonpool import write
 from poolwright.core.table import Table
 
 ROWS, SHARDS, SEED, SHARE = 5_000_000, 50, 4, 0.3

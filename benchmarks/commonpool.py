@@ -11,21 +11,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from benchmarks.generate_commonpool import Made, examples, write
 from benchmarks.timing import Usage, measure, python
-from poolwright.core.rows import vector_array
+from poolwright.conformance.commonpool import SEED, GeneratedPool, write
+from poolwright.conformance.mappool import PUBLISHED_PACE, write_examples
 from poolwright.core.table import Table
 
-ROWS, SHARDS, SEED = 5_000_000, 50, 4
-TRAINED, VALIDATED = 1_860, 1_240
-"""Examples of each kind that MapPool trained and evaluated with."""
-
-PUBLISHED = 7_100
-"""Rows per second and CPU, the upper end of MapPool's own figures."""
+ROWS, SHARDS = 5_000_000, 50
 
 RECIPE = """
 recipe: 1
@@ -68,26 +59,19 @@ def run(work: Path) -> float:
     table = Table(work / "run" / "tables" / "maps")
     tell(table, made, used)
     each = made.rows / used.seconds / (os.cpu_count() or 1)
-    print(f"  {each:,.0f} rows/s and core, training and all; MapPool's own: 5,600 to {PUBLISHED:,}")
-    return each / PUBLISHED
+    print(f"  {each:,.0f} rows/s and core, training and all; MapPool's own: 5,600 to {PUBLISHED_PACE:,}")
+    return each / PUBLISHED_PACE
 
 
 def write_recipe(work: Path, pool: str, candidates: str) -> Path:
     """Examples like those of MapPool, and the recipe over them and a pool; returns its path."""
-    tables = []
-    for stream, (split, each) in enumerate({"train": TRAINED, "validation": VALIDATED}.items(), start=1):
-        vectors, is_map = examples(SEED, each, stream)
-        names = np.where(is_map, "map", "other")
-        uids = [f"{split}-{index:05d}" for index in range(len(names))]
-        columns = {"uid": uids, "class": names.tolist(), "split": [split] * len(names)}
-        tables.append(pa.table({**columns, "l14_img": vector_array(vectors)}))
-    pq.write_table(pa.concat_tables(tables), work / "examples.parquet")
+    write_examples(work / "examples.parquet")
     path = work / "recipe.yaml"
     path.write_text(RECIPE.format(pool=pool, candidates=candidates))
     return path
 
 
-def tell(table: Table, made: Made, used: Usage) -> None:
+def tell(table: Table, made: GeneratedPool, used: Usage) -> None:
     """Print the rows kept, their precision, the time taken and its parts."""
     record, timings = table.record, table.timings()
     print(f"  {record.steps[-1].learned}")

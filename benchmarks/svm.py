@@ -18,10 +18,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from sklearn.svm import SVC
 
-from benchmarks.commonpool import SEED, shares_of, write_recipe
-from benchmarks.generate_commonpool import examples, write
+from benchmarks.commonpool import shares_of, write_recipe
 from benchmarks.timing import fresh_folder, in_turn, python
 from poolwright import api
+from poolwright.conformance.commonpool import SEED, examples, write
 from poolwright.core.state import State
 from poolwright.kernels.classifiers.parameters import decisions
 from poolwright.models.classifiers.trained import classifier_of

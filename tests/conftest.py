@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -9,10 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 from filelock import FileLock
+from matplotlib.figure import Figure
+from PIL import Image
 from xxhash import xxh3_128_hexdigest
 
 from poolwright.models.classifiers import training
@@ -66,6 +70,38 @@ def quick_verification(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
     """`verify` loads releases only in tests that are marked so: each time takes seconds and several processes."""
     if request.node.get_closest_marker("loads") is None:
         monkeypatch.setattr("poolwright.release.verify.check_loaders", lambda *_: iter(()))
+
+
+class QuickFigures:
+    """Draws the figures of cards and clusters only in tests marked `draws`: one of them takes as long as many tests."""
+
+    savefig = Figure.savefig
+    draws = False
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Look for the mark, before any fixture of the test runs."""
+        QuickFigures.draws = item.get_closest_marker("draws") is not None
+
+    @staticmethod
+    def save(figure: Figure, to: Path | BinaryIO, **options: Any) -> None:
+        """Take the place of `savefig`: write a small picture of the kind that is asked for."""
+        if QuickFigures.draws:
+            QuickFigures.savefig(figure, to, **options)
+            return
+        buffer = io.BytesIO(b"<svg xmlns='http://www.w3.org/2000/svg'/>")
+        if (options.get("format") or Path(str(to)).suffix[1:]) == "png":
+            Image.new("RGB", (8, 8)).save(buffer, "PNG")
+        if isinstance(to, str | Path):
+            Path(to).write_bytes(buffer.getvalue())
+        else:
+            to.write(buffer.getvalue())
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make figures quick for the whole session."""
+    config.pluginmanager.register(QuickFigures())
+    Figure.savefig = QuickFigures.save
 
 
 @pytest.fixture(scope="session")

@@ -46,9 +46,11 @@ def labels_of(folder: Path) -> dict[str, str]:
     return dict(zip(table["uid"].to_pylist(), table["label"].to_pylist(), strict=True))
 
 
-def recipe(folder: Path, name: str = "recipe.yaml", before: list[Any] | None = None, **parameters: Any) -> Recipe:
-    """A recipe with the step `verify` over these rows, written to the folder and loaded."""
-    steps = [*(before or []), {"verify": {"class": "label", **parameters}}]
+def recipe(
+    folder: Path, name: str = "recipe.yaml", before: list[Any] | None = None, verb: str = "verify", **parameters: Any
+) -> Recipe:
+    """A recipe with a step that asks people over these rows, written to the folder and loaded."""
+    steps = [*(before or []), {verb: {"class": "label", **parameters}}]
     data = {
         "recipe": 1,
         "name": "asking",

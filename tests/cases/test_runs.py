@@ -18,14 +18,15 @@ from PIL import Image
 
 from poolwright import api
 from poolwright.annotation.exchange.worklist import answer_files
-from poolwright.core.errors import ChangedError, InputError, PoolwrightError, RecipeError, TooManyBad
+from poolwright.api.releasing import write_release
+from poolwright.core.errors import ChangedError, InputError, PoolwrightError, RecipeError, ReleaseError, TooManyBad
 from poolwright.core.pool import Part
 from poolwright.core.table import Table
 from poolwright.measure.store import _hidden
 from poolwright.pools.table import TablePool
 from poolwright.release.folder import find_release, release_lock
 from poolwright.run.batches import Flow, stage_folder
-from poolwright.run.run import Run
+from poolwright.run.run import Run, open_run
 from poolwright.run.sources.inputs import Inputs
 from poolwright.run.write import done_mark, done_units
 from poolwright.studio.opened import PictureCache
@@ -71,15 +72,69 @@ def test_one_command_makes_a_table_what_comes_from_it_and_the_release_anew(proje
     assert made.releases[0].fresh
 
 
+def test_fresh_takes_along_what_comes_after_and_says_so(project: Path) -> None:
+    api.run(project / "herbs.yaml")
+    called = call("run", "herbs.yaml", "--fresh", "large", folder=project)
+    assert "made anew, too, since they come from tables that are: 'few'" in called.err
+    assert "few: already done" not in called.err
+    assert "few: already done" in call("run", "herbs.yaml", folder=project).err
+
+
+def test_a_kill_in_a_fresh_run_leaves_what_the_plain_command_continues(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = project / "herbs.yaml"
+    api.run(recipe, release=False)
+    recipe.write_text(RECIPE.replace("height >= 4", "height >= 6"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "_begin", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            api.run(recipe, fresh=["large"], release=False)
+    assert api.run(recipe, release=False).tables["few"].record.rows_in == 6
+
+
+def _interrupted(run: Run) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_stale_table_is_known_everywhere(project: Path) -> None:
+    recipe, run = project / "herbs.yaml", project / "runs" / "herbarium"
+    result = api.run(recipe)
+    assert [table.stale for table in result.tables.values()] == [None, None]
+    recipe.write_text(RECIPE.replace("height >= 4", "height >= 6"))
+    plan = api.plan(recipe)
+    assert [(one.state, one.fresh) for one in plan] == [("changed", ("large",)), ("stale", ("large",))]
+    assert "large: recipe: step 1 (where).expression" in call("plan", "herbs.yaml", folder=project).out
+    called = call("run", "herbs.yaml", "--fresh", "large", "--table", "large", folder=project)
+    assert "stale from now, since only some tables were asked for: 'few'" in called.err
+    words = "table 'few' is stale: it was made from an earlier 'large'. Run the recipe with: --fresh few"
+    assert words in call("show", run).out.replace("\n", " ")
+    assert [table.stale is None for table in api.show(run)] == [True, False]
+    assert json.loads(call("--json", "show", run).out)["tables"][1]["stale"] == words
+    assert words.replace("'", "&#39;") in api.report(run).read_text(encoding="utf-8")
+    assert [(one.state, one.fresh) for one in api.plan(recipe)] == [("done", ()), ("stale", ("few",))]
+    assert "make these tables anew with: --fresh few" in call("plan", "herbs.yaml", folder=project).out
+    with pytest.raises(ReleaseError, match="stale"):
+        write_release(open_run(run), open_run(run).recipe.releases[0], False, ())
+    assert api.run(recipe, fresh=["few"]).releases[0].fresh
+    assert [table.stale for table in api.show(run)] == [None, None]
+
+
 def test_two_recipe_files_of_one_name_do_not_share_a_run(project: Path) -> None:
     api.run(project / "herbs.yaml", release=False)
     (project / "other.yaml").write_text(RECIPE.replace("large", "tall"))
     before = state_of(project / "runs")
-    called = call("run", "other.yaml", folder=project)
-    assert called.code == 1
-    assert "holds a run of another recipe" in called.err
-    assert "--run" in called.err
+    for command in ("run", "plan"):
+        called = call(command, "other.yaml", folder=project)
+        assert called.code == 1
+        assert "holds a run of another recipe" in called.err
+        assert "--run" in called.err
     assert state_of(project / "runs") == before
+    api.run(project / "herbs.yaml", project / "named", release=False)
+    named = call("run", "other.yaml", "--run", "named", "--table", "tall", folder=project)
+    assert "holds a run of" in named.err
+    assert "other.yaml goes on with it" in named.err
+    (project / "other.yaml").unlink()
     (project / "herbs.yaml").rename(project / "renamed.yaml")
     api.run(project / "renamed.yaml", release=False)
 
@@ -346,6 +401,14 @@ def test_the_demo_keeps_off_the_files_of_others(tmp_path: Path) -> None:
     assert called.code == 2
     assert "holds other files" in called.err
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
+
+
+def test_the_demo_keeps_off_a_demo_of_other_images(tmp_path: Path) -> None:
+    (tmp_path / "demo.json").write_text('{"images": 600, "seed": 2024}')
+    called = call("demo", "--to", tmp_path, "--images", "700")
+    assert called.code == 2
+    assert "holds another demo" in called.err
+    assert [path.name for path in tmp_path.iterdir()] == ["demo.json"]
 
 
 def test_a_damaged_done_mark_is_a_unit_that_is_made_again(tmp_path: Path) -> None:

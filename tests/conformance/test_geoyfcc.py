@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xxhash
+import yaml
 
-from poolwright.api import RunResult, run
-from tests.conformance import geoyfcc
+from poolwright import api
+from poolwright.conformance import clip_geoyfcc
+from poolwright.core.table import Table
+from tests.calling import call
 
 SEED = 2023
 
@@ -54,18 +59,24 @@ def ranks(texts: list[str], key: int) -> np.ndarray:
     return np.array([xxhash.xxh3_64_intdigest(text.encode(), seed=key) >> 1 for text in texts], dtype=np.int64)
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunResult]:
-    """The run over the generated rows, and its folder."""
-    folder = tmp_path_factory.mktemp("geoyfcc")
-    geoyfcc.write(folder / "rows")
-    recipe = folder / "recipe.yaml"
-    recipe.write_text(geoyfcc.recipe(folder / "rows", folder / "out"))
-    return folder, run(recipe, folder / "run")
+Tables = Mapping[str, Table]
 
 
 @pytest.fixture(scope="module")
-def rules(made: tuple[Path, RunResult]) -> duckdb.DuckDBPyConnection:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tables]:
+    """The folder and the tables of `poolwright conformance clip-geoyfcc`, which says that the numbers are equal."""
+    folder = tmp_path_factory.mktemp("geoyfcc") / "made"
+    called = call("conformance", "clip-geoyfcc", "--to", folder, "--json")
+    assert called.code == 0, called.err
+    found = json.loads(called.out)
+    assert found["ok"]
+    published = {one["what"]: one["published"] for one in found["numbers"]}
+    assert published["images of highest similarity"] == 1_000_000
+    return folder, {table.name: table for table in api.show(folder / "run")}
+
+
+@pytest.fixture(scope="module")
+def rules(made: tuple[Path, Tables]) -> duckdb.DuckDBPyConnection:
     """The tables of the SQL statement, over the same rows."""
     rows = pa.concat_tables([pq.read_table(file) for file in sorted((made[0] / "rows").glob("*.parquet"))])
     uids = rows["uid"].to_pylist()
@@ -76,18 +87,18 @@ def rules(made: tuple[Path, RunResult]) -> duckdb.DuckDBPyConnection:
     rows = rows.append_column("cap_rank", pa.array(ranks(uids, cap)))
     # Groups are drawn by the whole hash of their value, which for a number is its decimal digits.
     draw = key("clip-geoyfcc-45", "sample_groups", "0")
-    numbers = [str(number) for number in range(geoyfcc.CLASSES)]
+    numbers = [str(number) for number in range(clip_geoyfcc.CLASSES)]
     draws = pa.table(
         {
-            "class_index": np.arange(geoyfcc.CLASSES),
+            "class_index": np.arange(clip_geoyfcc.CLASSES),
             "draw": np.array([xxhash.xxh3_64_intdigest(number.encode(), seed=draw) for number in numbers], np.uint64),
         }
     )
     continents = pa.table(
-        dict(zip(("country", "continent"), zip(*geoyfcc.countries().items(), strict=True), strict=True))
+        dict(zip(("country", "continent"), zip(*clip_geoyfcc.countries().items(), strict=True), strict=True))
     )
     connection = duckdb.connect()
-    published = pa.table({"wnid": geoyfcc.published_45()})
+    published = pa.table({"wnid": clip_geoyfcc.published_45()})
     tables = {"rows": rows, "draws": draws, "continents": continents, "published": published}
     for name, table in tables.items():
         connection.register(name, table)
@@ -104,14 +115,14 @@ def expected(rules: duckdb.DuckDBPyConnection, table: str) -> pa.Table:
     return rules.execute(query).to_arrow_table()
 
 
-def same_rows(result: RunResult, table: str, rows: pa.Table) -> bool:
+def same_rows(tables: Tables, table: str, rows: pa.Table) -> bool:
     """Return whether a table of the run has these rows, in this order."""
-    read = result.tables[table].read(COLUMNS)
+    read = tables[table].read(COLUMNS)
     return bool(read.equals(rows.select(COLUMNS).cast(read.schema)))
 
 
-def column(result: RunResult, table: str, name: str) -> list[Any]:
-    values: list[Any] = result.tables[table].read([name])[name].to_pylist()
+def column(tables: Tables, table: str, name: str) -> list[Any]:
+    values: list[Any] = tables[table].read([name])[name].to_pylist()
     return values
 
 
@@ -121,25 +132,25 @@ def column(result: RunResult, table: str, name: str) -> list[Any]:
     [("clip-geoyfcc-classes", "kept"), ("clip-geoyfcc-350", "subset_350"), ("clip-geoyfcc-45", "subset_45")],
 )
 def test_every_row_is_that_of_the_statement(
-    made: tuple[Path, RunResult], rules: duckdb.DuckDBPyConnection, table: str, statement: str
+    made: tuple[Path, Tables], rules: duckdb.DuckDBPyConnection, table: str, statement: str
 ) -> None:
     assert same_rows(made[1], table, expected(rules, statement))
 
 
 @pytest.mark.slow
-def test_the_rules_do_what_the_paper_says(made: tuple[Path, RunResult]) -> None:
-    tables = made[1].tables
-    assert tables["clip-geoyfcc"].record.rows_kept == geoyfcc.ROWS
+def test_the_rules_do_what_the_paper_says(made: tuple[Path, Tables]) -> None:
+    tables = made[1]
+    assert tables["clip-geoyfcc"].record.rows_kept == clip_geoyfcc.ROWS
     learned = {step.verb: step.learned for step in tables["clip-geoyfcc-classes"].record.steps}
     assert "1,000,000 of 1,146,768 rows" in learned["top"]
     assert "Oceania" in learned["drop_small"]
     assert len(set(column(made[1], "clip-geoyfcc-350", "class_index"))) == 350
-    assert set(column(made[1], "clip-geoyfcc-350", "continent")) == set(geoyfcc.CONTINENTS) - {"Oceania"}
+    assert set(column(made[1], "clip-geoyfcc-350", "continent")) == set(clip_geoyfcc.CONTINENTS) - {"Oceania"}
     assert len(set(column(made[1], "clip-geoyfcc-45", "class_index"))) == 45
 
 
 @pytest.mark.slow
-def test_the_cut_goes_through_a_tie(made: tuple[Path, RunResult], rules: duckdb.DuckDBPyConnection) -> None:
+def test_the_cut_goes_through_a_tie(made: tuple[Path, Tables], rules: duckdb.DuckDBPyConnection) -> None:
     least = rules.execute("select min(similarity) from best").fetchone()
     assert least is not None
     tied, kept = (
@@ -152,10 +163,10 @@ def test_the_cut_goes_through_a_tie(made: tuple[Path, RunResult], rules: duckdb.
 
 
 @pytest.mark.slow
-def test_the_published_files_hold_the_same_rows(made: tuple[Path, RunResult], rules: duckdb.DuckDBPyConnection) -> None:
+def test_the_published_files_hold_the_same_rows(made: tuple[Path, Tables], rules: duckdb.DuckDBPyConnection) -> None:
     folder = made[0] / "out" / "clip-geoyfcc"
     metadata = pq.read_table(folder / "metadata.parquet")
-    assert len(metadata) == geoyfcc.ROWS
+    assert len(metadata) == clip_geoyfcc.ROWS
     for number, statement in ((350, "subset_350"), (45, "subset_45")):
         rows = expected(rules, statement)
         indices = np.load(folder / f"{number}_sample_indices.npy")
@@ -168,24 +179,30 @@ def test_the_published_files_hold_the_same_rows(made: tuple[Path, RunResult], ru
         assert wnids == ["wnid", *(row[0] for row in found.fetchall())]
 
 
+def run_again(folder: Path, name: str, change: Callable[[dict[str, Any]], None]) -> Tables:
+    """Run the recipe with its table of 45 classes changed."""
+    data = clip_geoyfcc.prepare(folder)
+    change(data["tables"]["clip-geoyfcc-45"])
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(data, sort_keys=False))
+    return api.run(folder / f"{name}.yaml", folder / name, tables=["clip-geoyfcc-45"]).tables
+
+
 @pytest.mark.slow
-def test_a_redrawn_cap_has_other_rows_of_the_same_classes(made: tuple[Path, RunResult]) -> None:
-    folder, result = made
-    (folder / "redrawn.yaml").write_text(geoyfcc.recipe(folder / "rows", folder / "out", redraw=True))
-    redrawn = run(folder / "redrawn.yaml", folder / "redrawn", tables=["clip-geoyfcc-45"])
-    large, nested = (set(column(result, f"clip-geoyfcc-{number}", "uid")) for number in (350, 45))
+def test_a_redrawn_cap_has_other_rows_of_the_same_classes(made: tuple[Path, Tables]) -> None:
+    folder, tables = made
+    redrawn = run_again(folder, "redrawn", lambda table: table["steps"][1]["cap"].update(redraw=True))
+    large, nested = (set(column(tables, f"clip-geoyfcc-{number}", "uid")) for number in (350, 45))
     small = set(column(redrawn, "clip-geoyfcc-45", "uid"))
     assert nested <= large
     assert small - large, "drawn anew, rows of the 45 classes lie outside the 350's"
     assert len(small) == len(nested)
     assert set(column(redrawn, "clip-geoyfcc-45", "class_index")) == set(
-        column(result, "clip-geoyfcc-45", "class_index")
+        column(tables, "clip-geoyfcc-45", "class_index")
     )
 
 
 @pytest.mark.slow
-def test_random_classes_nest_too(made: tuple[Path, RunResult], rules: duckdb.DuckDBPyConnection) -> None:
-    folder, _ = made
-    (folder / "random.yaml").write_text(geoyfcc.recipe(folder / "rows", folder / "out", random=True))
-    drawn = run(folder / "random.yaml", folder / "random", tables=["clip-geoyfcc-45"])
+def test_random_classes_nest_too(made: tuple[Path, Tables], rules: duckdb.DuckDBPyConnection) -> None:
+    draw = {"sample_groups": {"group": "class_index", "n": 45}}
+    drawn = run_again(made[0], "random", lambda table: table["steps"].__setitem__(0, draw))
     assert same_rows(drawn, "clip-geoyfcc-45", expected(rules, "random_45"))

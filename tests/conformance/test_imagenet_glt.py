@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from poolwright.conformance.imagenet_glt import CLASSES, IMAGES, class_sizes, imagenet
 from poolwright.steps.split.class_sizes import shipped_sizes
-from tests.conformance.imagenet import CLASSES, IMAGES, class_sizes, imagenet
 from tests.steps.split.glt_rows import SETS, glt
 
 NONE = len(SETS)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import yaml
 
+from poolwright.conformance.clip_geoyfcc import LARGEST, published_45
 from poolwright.models.texts.vocabulary import read_vocabulary
 from poolwright.recipe.shipped import shipped_text
-from tests.conformance.geoyfcc import LARGEST, published_45
 
 # WordNet ids of CLIP-GeoYFCC-350 by class index, as its repository lists them.
 PUBLISHED = (Path(__file__).parent / "clip_geoyfcc_350.txt").read_text().split()

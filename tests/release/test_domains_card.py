@@ -75,6 +75,7 @@ def section(card: str, title: str) -> str:
     return body[: min([end for end in ends if end >= 0], default=len(body))]
 
 
+@pytest.mark.draws
 @pytest.mark.parametrize("classes", [6, 80])
 def test_the_card_tells_classes_by_domain(tmp_path: Path, classes: int) -> None:
     rows = rows_of(3_000, classes)
@@ -132,6 +133,7 @@ def test_what_cannot_be_counted_is_named_before_anything_runs() -> None:
         HuggingFace(images="none", domain="continent").check(schema.remove(1).remove(1))
 
 
+@pytest.mark.draws
 def test_the_card_tells_what_was_measured(tmp_path: Path) -> None:
     table = table_of(tmp_path, rows_of(200, 5))
     layout, again = HuggingFace(images="none"), Measured(**{**dict(MATRIX), "name": "domain gap 3"})
@@ -153,6 +155,7 @@ def test_the_card_tells_what_was_measured(tmp_path: Path) -> None:
         layout.write(table, tmp_path / "out", About(), measured=[NUMBER])
 
 
+@pytest.mark.draws
 def test_the_same_figures_have_the_same_bytes_and_may_be_left_out(tmp_path: Path) -> None:
     table = table_of(tmp_path, rows_of(900, 40))
     for name in ("a", "b"):

@@ -27,6 +27,8 @@ from tests.release.build import write_table
 from tests.release.conftest import ABOUT
 from tests.steps.split.glt_rows import glt, rows_of
 
+pytestmark = pytest.mark.draws
+
 CELLS = {"n01": (90, 40, 20), "n02": (80, 40, 20), "n03": (60, 30, 20), "ä, \"é'": (50, 30, 20), "n05": (50, 25, 10)}
 NUMBERS = {
     "test_bbl": 4,

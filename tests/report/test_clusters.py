@@ -100,6 +100,7 @@ def test_the_page_has_maps_and_contact_sheets(tmp_path: Path) -> None:
     assert again == html
 
 
+@pytest.mark.draws
 def test_files_are_the_same_each_time(tmp_path: Path) -> None:
     run(tmp_path, SIZES)
     called = call("report", str(tmp_path / "run"), "--figures", str(tmp_path / "one"), "--class", "<b>cat</b>")

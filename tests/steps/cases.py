@@ -89,6 +89,10 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({**LEARN, "positive": "map", "candidates": ["logistic"], "keep": True}, most_rows=60),
         StepCase({**LEARN, "class": "kind", "candidates": ["mean"]}, most_rows=60),
     ],
+    "score_head": [
+        StepCase({"of": "embedding", "head": "head.npz", "final": "sigmoid", "normalise": False}, most_rows=60),
+        StepCase({"model": CLIP, "output": 3, "final": "softmax"}),
+    ],
     "cluster": [
         StepCase({"of": "embedding", "group": "label", "k": 3, "restarts": 3}, most_rows=60),
         StepCase({"of": "embedding", "k": {"choose": [2, 3]}, "restarts": 2, "metric": "cosine"}, most_rows=60),
@@ -130,6 +134,9 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({"vectors": "embedding", "above": 0.6, "keep": "first"}),
         StepCase({"same": ["year", "flag"], "vectors": "embedding", "above": 0.8, "keep": "best", "by": "score"}),
         StepCase({"vectors": "embedding", "above": 0.7, "keep": "far", "method": "cells", "probes": 1.2}),
+        StepCase(
+            {"vectors": "embedding", "above": 0.4, "clusters": "small", "keep": "best", "by": "score"}, most_rows=60
+        ),
     ],
     "hash": [StepCase({}), StepCase({"kinds": ["sha256"]})],
     "derive": [
@@ -212,6 +219,17 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({"path": "sheet.csv"}),
         StepCase({"path": "sheet.csv", "words": {"map": "positive"}, "only": ["positive", "unsure"]}),
     ],
+    "match_histogram": [
+        StepCase({"group": ["label", "year"], "by": "small", "like": "annotations", "edges": [-5, 0.5, 9], "n": 1}),
+        StepCase({"group": "label", "by": "score", "like": "annotations", "edges": [0.25], "n": 40}),
+    ],
+    "selection_frequency": [
+        StepCase(
+            {"class": "label", "verdicts": "sheet.csv", "partial": True, "unknown": "ignore", "into": "share"},
+            keeps=everything,
+        ),
+        StepCase({"verdicts": ["sheet.csv", "no.csv"], "annotators": 2, "partial": True, "unknown": "ignore"}),
+    ],
     "verify": [
         StepCase({"class": "label", "verdicts": "sheet.csv", "partial": True, "unknown": "ignore"}),
         StepCase(
@@ -248,7 +266,7 @@ CASES: dict[str, list[StepCase]] = {
 
 EXAMPLES: dict[str, StepCase] = {
     # Small tables lack the rows that they ask for, and nobody answers.
-    **dict.fromkeys(("retrieve", "balance", "glt", "verify"), StepCase(may_refuse=True)),
+    **dict.fromkeys(("retrieve", "balance", "glt", "verify", "selection_frequency"), StepCase(may_refuse=True)),
     **dict.fromkeys(("cluster", "label"), StepCase(most_rows=60)),
     # Without 'candidates' every fit trains multilayer perceptrons: ten seconds each time.
     "classify": StepCase(

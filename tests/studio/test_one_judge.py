@@ -218,7 +218,7 @@ class Session:
         write_answers(self.live.queue, self.live.tally.written())
         if self._round is None or self._round[0] is not self.rows:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("poolwright.annotation.verify_step.go_on", stop)
+                patch.setattr("poolwright.annotation.asking_step.go_on", stop)
                 with pytest.raises(_Stop) as caught:
                     self.step.fit(MemoryFrame(self.rows), Context(key=7, worklist=self.worklist))
             self._round = (self.rows, caught.value.one)

@@ -57,16 +57,19 @@ def measured(found: RoundResult, sampled: bool) -> dict[str, Any]:
         sampled: whether groups were accepted by sampling.
     """
     drop = drop_codes(found)
+    counts = {name: int((drop == code).sum()) for code, name in _NAMES.items()}
+    return {"candidates": found.votes.rows, **counts, **gathered(found), **(_sampled(found) if sampled else {})}
+
+
+def gathered(found: RoundResult) -> dict[str, Any]:
+    """Return what was gathered as values of a state: numbers of verdicts, agreement, people, digests of files."""
     people = found.people
     return {
-        "candidates": found.votes.rows,
-        **{name: int((drop == code).sum()) for code, name in _NAMES.items()},
         "verdicts": len(found.votes.row),
         "changed": found.votes.changed,
         "left_out": found.left_out,
         "annotators": len(found.votes.people),
         "skipped": sum(group.skipped for group in found.groups),
-        **(_sampled(found) if sampled else {}),
         "agreement": {
             "rows": found.agreement.items,
             "pairwise": _rounded(found.agreement.pairwise),
@@ -119,7 +122,12 @@ def learned(values: Mapping[str, Any]) -> str:
             f"; {values['unseen']:,} of them unseen, as {values['groups_met']:,} of {values['groups']:,} groups were "
             "shown to be good"
         )
-    agreement = values["agreement"]
+    return text + agreement_in_words(values)
+
+
+def agreement_in_words(values: Mapping[str, Any]) -> str:
+    """Say how far people agree, and who hardly agrees with the others: '; they agree in ...', or ''."""
+    agreement, text = values["agreement"], ""
     if agreement["rows"]:
         text += (
             f"; they agree in {agreement['pairwise']:.1%} of pairs over {in_rows(agreement['rows'])}, "

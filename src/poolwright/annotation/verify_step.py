@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import Field, model_validator
 
-from poolwright.annotation.answers import NONE_OF_THEM, YES_NO
-from poolwright.annotation.candidates import SHOWN, collect, is_one_of
+from poolwright.annotation.asking_step import AskingStep
+from poolwright.annotation.candidates import is_one_of
 from poolwright.annotation.certificate import certificate_of_step, in_json
-from poolwright.annotation.exchange.candidate_file import Understanding
-from poolwright.annotation.exchange.import_export import write_studio_answers
-from poolwright.annotation.exchange.instructions import Instructions, read_instructions
-from poolwright.annotation.exchange.sheets import QUESTION
-from poolwright.annotation.exchange.worklist import ASKED, late, sweep
-from poolwright.annotation.exchange.write_sheets import Form, Format
 from poolwright.annotation.judging import Terms
 from poolwright.annotation.outcome import decided, describe_row, learned, measured
 from poolwright.annotation.queue.queue import CERTIFICATE
-from poolwright.annotation.round import Round
 from poolwright.annotation.rules import Rule
-from poolwright.annotation.verdicts import UNSURE, Words
-from poolwright.annotation.waiting import go_on
 from poolwright.core.columns import UID
 from poolwright.core.documents import DOCUMENTS, keep_documents
-from poolwright.core.errors import InputError, StepError
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Column, Share
-from poolwright.core.pool import PathOrUrl
-from poolwright.core.roles import AnnotationStep
 from poolwright.core.rows import Rows, one_array
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
@@ -46,18 +32,7 @@ ROWS = "rows"
 VERIFIED_BY = "verified_by"
 
 
-def _as_files(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-Files = Annotated[
-    tuple[PathOrUrl, ...],
-    BeforeValidator(_as_files),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-]
-
-
-class Verify(AnnotationStep):
+class Verify(AskingStep):
     """Ask people whether rows are of their class, and keep those that they verify; the run waits for their answers.
 
     Writes sheets to `RUN/verify/TABLE/sheets/`, and reads the files in `RUN/verify/TABLE/verdicts/`. As long as
@@ -76,16 +51,11 @@ class Verify(AnnotationStep):
     digests of the files of answers.
     """
 
-    model_config = ConfigDict(populate_by_name=True)
-
     verb: ClassVar[str] = "verify"
     kind: ClassVar[Kind] = "choose"
     example: ClassVar[str] = (
         "verify: {class: label, bucket: year, by: similarity, keep: 150, annotators: 3, rule: majority}"
     )
-    labelled_by: ClassVar[Literal["", "model", "people"]] = "people"
-    fits_rows: ClassVar[bool] = True
-    shown_to_people: ClassVar[tuple[str, ...]] = ("question", "images", "hosted")
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("no_group", "no value in the class or bucket column"),
         Reason("rejected", "people say that it is not of its class"),
@@ -94,7 +64,6 @@ class Verify(AnnotationStep):
         Reason("no_verdict", "nobody gave a verdict on it"),
     )
 
-    class_: Column | None = Field(default=None, alias="class", description="column with the class to verify")
     unasked: tuple[str, ...] = Field(
         default=(), description="classes whose rows are kept without asking anybody, such as [BACKGROUND]"
     )
@@ -107,44 +76,13 @@ class Verify(AnnotationStep):
         default=None, description="a class and bucket is done when this share of it is shown to be right, such as 99%"
     )
     confidence: Share = Field(default=0.95, description="for precision: confidence level at which it is to be shown")
-    answer: Literal["yes_no", "class"] = Field(
-        default="yes_no", description="kind of answer: yes or no to its class, or the name of the class that people see"
-    )
-    question: str | None = Field(
-        default=None, description="the question people are asked; {class} stands for the class"
-    )
-    words: dict[str, str] = Field(
-        default_factory=dict, description="meanings of further words, such as {right: positive, wrong: negative}"
-    )
-    field: str = Field(default="verdict", min_length=1, description="name of the field that has the answers in files")
-    annotators: int = Field(default=1, ge=1, description="number of people who must have answered about a row")
     rule: Rule = Field(default="agree", description="how their answers are combined")
     probability: Share = Field(
         default=0.5, description="for dawid_skene: minimum probability that a kept row is of its class"
     )
-    at_once: int | None = Field(
-        default=None, ge=1, description="rows per class and bucket to ask about in one round; default all"
-    )
-    format: Format = Field(default="csv", description="format of the sheets: csv, jsonl, label_studio or mturk")
-    images: str | None = Field(
-        default=None, description="URL or folder that `image_path` is relative to for people; default the column url"
-    )
-    instructions: PathOrUrl | None = Field(
-        default=None, description="Markdown page with positive and negative pictures of each class; shown and released"
-    )
-    hosted: str | None = Field(default=None, description="URL of the folder of the instructions, for workers of mturk")
-    verdicts: Files = Field(
-        default=(), description="further files with answers; the run waits for those that do not exist yet"
-    )
-    partial: bool = Field(default=False, description="continue with the answers given so far, instead of waiting")
-    unknown: Literal["error", "ignore"] = Field(
-        default="error", description="handling of answers on rows that nobody was asked about"
-    )
 
     @model_validator(mode="after")
     def _fitting(self) -> Verify:
-        if self.answer == "class" and self.class_ is None:
-            raise ValueError("answer: class needs the column of the class")
         if self.unasked and self.class_ is None:
             raise ValueError("unasked names classes, and there is no column of the class")
         if self.rule == "dawid_skene" and self.annotators < 2:
@@ -155,8 +93,6 @@ class Verify(AnnotationStep):
             self._check_precision(self.precision)
         elif "confidence" in self.model_fields_set:
             raise ValueError("confidence is for precision")
-        if self.question and self.class_ is None and "{class}" in self.question:
-            raise ValueError("the question names a {class}, and there is no column of the class")
         return self
 
     def _check_precision(self, precision: float) -> None:
@@ -188,107 +124,24 @@ class Verify(AnnotationStep):
             partial=self.partial,
         )
 
-    @property
-    def answer_files(self) -> tuple[Path, ...]:
-        """The files of answers that the recipe names."""
-        return tuple(Path(path) for path in self.verdicts)
-
-    def collect_answers(self, worklist: Path) -> None:
-        write_studio_answers(worklist)
-
-    def sweep(self, worklist: Path) -> None:
-        sweep(worklist)
-
-    def asks(self, worklist: Path) -> bool:
-        return (worklist / ASKED).exists()
-
-    def unread(self, state: State, worklist: Path) -> list[str]:
-        return late(worklist, self.answer_files, state.values["files"])
-
     def needs(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self.group, *([self.by] if self.by else []), UID)))
-
-    def optional(self) -> tuple[str, ...]:
-        return SHOWN
-
-    def files(self) -> tuple[str, ...]:
-        """Page and pictures of the instructions. Verdicts arrive over time: the state has them, not the identity."""
-        page = self._page()
-        return (str(page.path), *(str(page.path.parent / image) for image in page.images)) if page else ()
-
-    def check_files(self, given: pa.Schema) -> None:
-        if not self.instructions:
-            return
-        if not os.path.isfile(self.instructions):
-            raise StepError(f"verify: there is no page of instructions {self.instructions}")
-        page = self._page()
-        if self.format == "mturk" and page and page.images and not self.hosted:
-            raise StepError(
-                "verify: workers see the pictures of the instructions on the web; set the URL of the folder "
-                "instructions/ of the worklist: hosted: https://..."
-            )
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
         check_groupable(self.verb, given, self.group)
         if self.by:
             check_orderable(self.verb, given, self.by)
-        try:
-            Words(self.words)
-        except InputError as error:
-            raise StepError(f"verify: {error}") from None
+        self.check_words()
         return [pa.field(VERIFIED_BY, pa.int32())]
 
     def fit(self, frame: Frame, context: Context) -> State:
-        candidates = collect(frame, self.group, self.by, context.key, self.unasked)
-        page = self._page()
-        names = list(dict.fromkeys(candidates.classes))
-        if page and self.class_:
-            page.check_classes(names)
-        form = self._form(names, page)
-        found = go_on(
-            Round(
-                candidates=candidates,
-                worklist=context.worklist,
-                understanding=Understanding(self.answer, self.words, self.verdicts, self.field),
-                form=form,
-                at_once=self.at_once,
-                ignore_unknown=self.unknown == "ignore",
-            )
-        )
+        candidates, form, found = self.ask(frame, context, self.by, self.unasked)
         values = {"rule": self.rule, **measured(found, self.precision is not None)}
         document = certificate_of_step(found, form)
         about = "rows verified by people and the conclusions, per class: counts, errors, bounds, agreement; no names"
         values[DOCUMENTS] = keep_documents(context.documents, "certificate", about, {CERTIFICATE: in_json(document)})
-        if page:
-            about = (
-                "the page shown to the people who verified the rows, with positive and negative pictures of each class"
-            )
-            values[DOCUMENTS] += keep_documents(context.documents, "instructions", about, page.files())
+        values[DOCUMENTS] += self.keep_instructions(context)
         return State(values, {ROWS: decided(candidates, found)})
-
-    def _page(self) -> Instructions | None:
-        if not self.instructions:
-            return None
-        try:
-            return read_instructions(Path(self.instructions))
-        except InputError as error:
-            raise StepError(f"verify: {error}") from None
-
-    def _form(self, names: list[str], page: Instructions | None) -> Form:
-        default = "Does it show: {class}?" if self.class_ else QUESTION
-        question = self.question or ("Which of these does it show?" if self.answer == "class" else default)
-        own = (*self.words, *(() if UNSURE in self.words.values() else (UNSURE,))) if self.words else YES_NO
-        choices = (*names, NONE_OF_THEM, UNSURE) if self.answer == "class" else own
-        return Form(
-            format=self.format,
-            answer=self.answer,
-            question=question,
-            choices=choices,
-            terms=self.terms,
-            images=self.images or "",
-            instructions=page,
-            hosted=self.hosted or "",
-        )
 
     def apply(self, rows: Rows, state: State) -> Outcome:
         table = state.tables[ROWS]

@@ -48,9 +48,7 @@ def _wait(one: Round, asked: AskedRows, found: RoundResult) -> WaitingForPeople:
     """Write sheets for the rows that lack verdicts; returns the error that reports what the run waits for."""
     lacking = found.lacking
     if one.worklist is None:
-        return WaitingForPeople(
-            f"verify: {in_rows(int(lacking.sum()))} have no verdict, and outside a run nobody can be asked"
-        )
+        return WaitingForPeople(f"{in_rows(int(lacking.sum()))} have no verdict, and outside a run nobody can be asked")
     # Sheets in another format are from before the recipe changed: their rows are asked about again.
     sheets = asked.rows["sheet"].to_pylist()
     current = {name for name, files in asked.sheets.items() if one.form.file(name) in files}

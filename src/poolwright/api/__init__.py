@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         recipes,
         steps,
     )
-    from poolwright.api.publishing import pull, push
+    from poolwright.api.publishing import export_classifier, pull, push
     from poolwright.api.results import Applied, FirstLook, RunResult, SearchResult, TableOutlook
     from poolwright.api.running import apply, dry_run, plan, plan_cluster, run
     from poolwright.api.table import Table
@@ -120,6 +120,7 @@ __all__ = [
     "dry_run",
     "encoders",
     "explore",
+    "export_classifier",
     "fetch",
     "fetch_options",
     "figures",
@@ -157,7 +158,7 @@ _HOMES = {
     "api.data": "build_encoder convert fetch fetch_options import_clear rebuild train_encoder",
     "api.inspecting": "cluster_figures explore ledger report search show verify why write_search",
     "api.listing": "Entry Parameter encoders figures layouts new_recipe pools recipe_schema recipes steps",
-    "api.publishing": "pull push",
+    "api.publishing": "export_classifier pull push",
     "api.results": "Applied RunResult SearchResult TableOutlook FirstLook",
     "api.checking": "Recipe check",
     "api.running": "apply dry_run plan plan_cluster run",

@@ -230,17 +230,20 @@ def cluster_figures(folder: str | Path, to: str | Path, classes: Sequence[str] =
 
 
 def _view(work: Run, table: Table) -> TableView:
+    from poolwright.inspect.stale import stale
     from poolwright.report.view import TableView
 
     def dropped_sample(code: int, limit: int) -> Rows:
         return dropped_rows(work, table.name, code, limit)
 
+    outdated = stale(table.folder)
     return TableView(
         table=table,
         image_bytes=_image_reader(table),
         dropped_sample=dropped_sample,
         measured=measured_of(table, work.folder),
         compared=_compared(work.recipe, table.name),
+        stale=outdated.words if outdated else "",
     )
 
 

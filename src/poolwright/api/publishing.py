@@ -1,4 +1,4 @@
-"""Publish releases: push to the Hugging Face Hub or an object store, and pull from there."""
+"""Publish: push releases to the Hugging Face Hub or an object store, pull them from there, export classifiers."""
 
 from __future__ import annotations
 
@@ -87,3 +87,27 @@ def pull(
 
     place = Path(to) if to is not None else None
     return pull_release(source, place, layout_class, revision, overwrite, listener or Silent())
+
+
+def export_classifier(source: str | Path, to: str | Path) -> Path:
+    """Write the classifier of a table or a release as ONNX or for scikit-learn.
+
+    Both decide as the step `classify` does, which reads them again by its parameter `model`.
+
+    Args:
+        source: the folder of a finished table (`runs/mappool/tables/maps`) or of a release that has a step `classify`,
+            or the `.json` of its state.
+        to: a file that ends in `.onnx` (input `vectors`, float32; outputs `label` and `scores`), or in `.skops` (a
+            fitted estimator, saved by skops).
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        RecipeError: another suffix, or the folder has no classifier, or several.
+        InputError: the classifier cannot be written in this form.
+        MissingExtra: onnx or skops is not installed.
+    """
+    from poolwright.models.classifiers.export.write import write_classifier
+
+    return write_classifier(Path(source), Path(to))

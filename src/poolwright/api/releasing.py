@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from poolwright.core.errors import ReleaseError
 from poolwright.core.results.measured import Measured
 from poolwright.core.runtime.progress import Listener
+from poolwright.inspect.stale import stale
 from poolwright.recipe.recipe import ReleaseSpec
 from poolwright.registry import layout_class, packages_of
 from poolwright.release.folder import released_table
@@ -33,7 +35,13 @@ def check_store(release: ReleaseSpec, overwrite: bool, listener: Listener) -> No
 
 
 def write_release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[Measured]) -> Written:
-    """Write a release, and push it if it goes to an object store."""
+    """Write a release, and push it if it goes to an object store.
+
+    Raises:
+        ReleaseError: a table of it was made from another one that has changed since.
+    """
+    for outdated in filter(None, (stale(work.table_folder(name)) for name in (spec.table, *spec.layout.tables()))):
+        raise ReleaseError(f"{outdated.words}; {spec.to} was left as it is")
     to = work.recipe.source.hide(str(spec.to))
     work.listener.note(f"releasing {spec.table} as {spec.layout.layout} to {to}")
     for note in spec.layout.notes(work.table(spec.table).schema):

@@ -74,11 +74,15 @@ class TableOutlook:
 
     Attributes:
         name, source: the table, and the pool or table that its rows come from.
-        state: 'done', 'begun', 'new', 'asks' while people are asked, or 'waits' for the table it comes from.
+        state: 'done', 'begun', 'new', 'asks' while people are asked, or 'waits' for the table it comes from; 'changed'
+            if it would be made from something else now, 'stale' if a table that it comes from has to be made anew or
+            was since. The next run stops at such tables unless it makes them anew.
         rows: rows it will read, if that is known.
         units, units_done: units of work, and how many of them are done.
         seconds_left: estimated from the pace of the units that are done; None if there are none.
         steps: verbs of its steps.
+        differences: what differs from what a changed table was made from; the tables that made one stale.
+        fresh: the tables to make anew, with those that come from them, for this one to be up to date.
     """
 
     name: str
@@ -89,6 +93,8 @@ class TableOutlook:
     units_done: int
     seconds_left: float | None
     steps: tuple[str, ...]
+    differences: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from poolwright.measure.store import measure_all
 from poolwright.recipe.recipe import Recipe as _Recipe
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.engine import make_engine
-from poolwright.run.memory import in_words
+from poolwright.run.memory import check_same_recipe, in_words
 from poolwright.run.remote.folder import remote_url, run_folder, work_folder
 from poolwright.run.run import Run, open_run
 
@@ -129,12 +129,15 @@ def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[st
 
     Raises:
         RecipeError: as `check`.
+        PoolwrightError: the default run folder holds a run of another recipe.
     """
     from poolwright.inspect.status import outlook
 
     loaded = _load(recipe, sets)
     plans = check_loaded(loaded)
-    return [TableOutlook(**values) for values in outlook(Run(loaded, _folder(loaded, folder)), plans)]
+    here = _folder(loaded, folder)
+    check_same_recipe(loaded, here)
+    return [TableOutlook(**values) for values in outlook(Run(loaded, here), plans)]
 
 
 def dry_run(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from poolwright.api.torch_rows import TorchRows
+    from poolwright.inspect.stale import Stale
 
 _BATCH_ROWS = 8_192
 
@@ -246,6 +247,13 @@ class Table(_Table, TableSlice):
         self.folder, self.record = table.folder, table.record
         TableSlice.__init__(self, self)
         return self
+
+    @property
+    def stale(self) -> Stale | None:
+        """Why the table is not up to date with the tables that it was made from; None if it is."""
+        from poolwright.inspect.stale import stale
+
+        return stale(self.folder)
 
     def __repr__(self) -> str:
         rows = f"{self.record.rows_kept:,} of {self.record.rows_in:,} rows kept"

@@ -74,8 +74,8 @@ def try_folder(
     Args:
         images: the folder of pictures, at any depth.
         to: folder of what is made.
-        words: names of what the pictures may show, or a vocabulary as `label` reads it: a file, 'imagenet1k' or
-            'imagenet21k'.
+        words: names of what the pictures may show, as a list or with commas between them, or a vocabulary as `label`
+            reads it: a file, 'imagenet1k' or 'imagenet21k'.
         model: an encoder of images and texts, such as 'open_clip:ViT-B-32/laion2b_s34b_b79k'; by default ConSE, which
             is built in `encoder` of the folder from weights that packages ship (see `build_encoder`).
         clusters: number of clusters.
@@ -132,6 +132,8 @@ def _recipe(pictures: Path, folder: Path, words: str, model: str | None, cluster
 
 def _vocabulary(words: str | Path | Sequence[str]) -> str:
     """Return a vocabulary as the recipe names it."""
+    if isinstance(words, str) and words not in NAMES and not Path(words).is_file():
+        words = words.split(",")
     if isinstance(words, str | Path):
         return json.dumps(str(words) if words in NAMES else str(Path(words).resolve()), ensure_ascii=False)
     names = [word.strip() for word in words if word.strip()]

@@ -1,4 +1,4 @@
-"""Commands that compare versions of a dataset, and datasets with each other."""
+"""Commands that compare versions of a dataset, datasets with each other, and recipes with what was published."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from poolwright.cli.app import app
+from poolwright.cli.completers import names_of_reproductions
 from poolwright.cli.output import OUTPUT
 
 
@@ -84,3 +85,28 @@ def leaks_between(
     if html is not None:
         write_leaks(report, html)
     OUTPUT.show(print_leaks, report, [html] if html is not None else [])
+
+
+@app.command()
+def conformance(
+    name: Annotated[
+        str,
+        typer.Argument(help="A shipped recipe that reproduces a dataset.", autocompletion=names_of_reproductions),
+    ],
+    to: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--to", help="Folder for sources and run; default conformance/NAME.", metavar="DIR"),
+    ] = None,
+) -> None:
+    """Run a shipped recipe at its published size.
+
+    Sources that cannot be had are generated. Prints what the recipe gives next to the published numbers; exit status 1
+    if a number differs that the rules fix. The same command continues a run that was stopped.
+    """
+    from poolwright.cli.rendering.comparing import print_conformance
+    from poolwright.conformance import conformance as run_conformance
+
+    with OUTPUT.listening() as listener:
+        found = run_conformance(name, to, listener)
+    OUTPUT.show(print_conformance, found)
+    raise typer.Exit(0 if found.ok else 1)

@@ -44,3 +44,10 @@ def names_of(kind: str) -> Callable[[], list[str]]:
 def one_of(*names: str) -> Callable[[], tuple[str, ...]]:
     """Return the function that lists these names."""
     return lambda: names
+
+
+def names_of_reproductions() -> list[str]:
+    """Names of the recipes that `poolwright conformance` compares with published numbers."""
+    from poolwright.conformance import REPRODUCTIONS
+
+    return list(REPRODUCTIONS)

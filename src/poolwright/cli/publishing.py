@@ -1,4 +1,4 @@
-"""Commands that publish releases: push and pull."""
+"""Commands that publish: push, pull and export-classifier."""
 
 from __future__ import annotations
 
@@ -59,3 +59,20 @@ def pull(
     OUTPUT.show(print_pulled, pulled, asked=not pulled.ok)
     if not pulled.ok:
         raise typer.Exit(1)
+
+
+@app.command("export-classifier")
+def export_classifier(
+    source: Annotated[
+        Path, typer.Argument(help="Folder of a table or a release with a step classify.", metavar="SOURCE")
+    ],
+    to: Annotated[Path, typer.Argument(help="File to write: .onnx or .skops.", metavar="FILE")],
+) -> None:
+    """Write a trained classifier as ONNX or for scikit-learn.
+
+    Both decide as the step does; `classify: {model: FILE}` reads them again.
+    """
+    from poolwright.api import export_classifier as export
+    from poolwright.cli.rendering.publishing import print_exported
+
+    OUTPUT.show(print_exported, export(source, to), asked=False)

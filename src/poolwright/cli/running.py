@@ -60,11 +60,9 @@ def try_pictures(
     """
     from poolwright.api import try_folder
     from poolwright.cli.rendering.running import print_first_look
-    from poolwright.models.texts.vocabulary import NAMES
 
-    wanted = words if words in NAMES or Path(words).is_file() else words.split(",")
     with OUTPUT.listening() as listener:
-        look = try_folder(images, to, words=wanted, model=model, clusters=clusters, wheels=wheels, listener=listener)
+        look = try_folder(images, to, words=words, model=model, clusters=clusters, wheels=wheels, listener=listener)
     OUTPUT.show(print_first_look, look, asked=False)
 
 

@@ -72,7 +72,7 @@ def run_demo(folder: Path, images: int = 6000, seed: int = 2024, listener: Liste
 
     Raises:
         MissingExtra: a library of `poolwright[demo]` is not installed. Nothing was drawn.
-        RecipeError: the folder holds other files. Nothing was written.
+        RecipeError: the folder holds other files, or a demo of other images. Nothing was written.
     """
     check_needs()
     listener = listener or Silent()
@@ -103,13 +103,25 @@ def run_demo(folder: Path, images: int = 6000, seed: int = 2024, listener: Liste
 
 
 def _claim(folder: Path, images: int, seed: int) -> None:
-    """Mark a folder as that of a demo, unless it holds files of somebody else."""
-    mark, earlier = folder / MARK, folder / "world" / "truth.parquet"
+    """Mark a folder as that of a demo, unless it holds another demo, or files of somebody else."""
+    mark, world = folder / MARK, {"images": images, "seed": seed}
     if folder.exists() and not folder.is_dir():
         raise RecipeError(f"{folder} is a file; name a folder for the demo with --to")
-    if folder.exists() and any(folder.iterdir()) and not mark.exists() and not earlier.exists():
-        raise RecipeError(f"{folder} holds other files, which the demo would overwrite; name a new folder with --to")
-    write_text(mark, json.dumps({"images": images, "seed": seed}) + "\n")
+    if folder.exists() and any(folder.iterdir()):
+        if not mark.is_file():
+            raise RecipeError(
+                f"{folder} holds other files, which the demo would overwrite; name a new folder with --to"
+            )
+        try:
+            earlier = json.loads(mark.read_text(encoding="utf-8"))
+        except ValueError:
+            earlier = None
+        if earlier != world:
+            raise RecipeError(
+                f"{folder} holds another demo ({MARK}: {earlier}), not one of {images:,} images and seed {seed}; give "
+                "it the same numbers, or name a new folder with --to"
+            )
+    write_text(mark, json.dumps(world) + "\n")
 
 
 def clip_folder() -> Path:

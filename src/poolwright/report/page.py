@@ -42,6 +42,7 @@ class Chapter:
 
     anchor: str
     table: Table
+    stale: str
     facts: list[story.Fact]
     circumstances: list[tuple[str, str]]
     balance: story.Reconciliation
@@ -132,6 +133,7 @@ def _chapter(view: TableView, anchor: str, found: dict[str, Distributions], budg
     return Chapter(
         anchor=anchor,
         table=table,
+        stale=view.stale,
         facts=story.headline(record, timings, classes),
         circumstances=story.circumstances(record, timings),
         balance=story.reconcile(record),

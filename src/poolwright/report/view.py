@@ -33,6 +33,7 @@ class TableView:
             there are pictures.
         measured: figures of the recipe that were measured on the table.
         compared: (predicted, truth) columns that its `accuracy` figures compare.
+        stale: why it is not up to date with the tables that it was made from, and what to do; '' if it is.
     """
 
     table: Table
@@ -40,3 +41,4 @@ class TableView:
     dropped_sample: Callable[[int, int], Rows] = no_rows
     measured: tuple[Measured, ...] = ()
     compared: tuple[tuple[str, str], ...] = ()
+    stale: str = ""

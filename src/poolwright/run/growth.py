@@ -158,7 +158,7 @@ def _refused(name: str, what: str, found: Sequence[str]) -> ChangedError:
     more = f"\n  - and {len(found) - 12} more" if len(found) > 12 else ""
     return ChangedError(
         f"table '{name}' {what}:\n{listed}{more}\n"
-        "nothing was touched. Undo the change; or make the table anew, in another folder with --run DIR, to be "
+        "the table was left as it is. Undo the change; or make the table anew, in another folder with --run DIR, to be "
         f"compared with `poolwright diff`, or in its place with --fresh {name}"
     )
 

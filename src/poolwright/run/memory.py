@@ -47,29 +47,33 @@ def recall(folder: Path) -> Recipe:
     return Recipe.from_data(data, of, unset=True)
 
 
-def check_same_recipe(recipe: Recipe, folder: Path) -> None:
+def check_same_recipe(recipe: Recipe, folder: Path) -> Path | None:
     """Check that the default run folder of a recipe is not in use by another recipe file, which is still there.
 
     A recipe that was renamed, and a project that was moved or copied, go on as before; so does a folder that was named.
 
+    Returns:
+        The other recipe file whose run a folder that was named holds; None if it holds none.
+
     Raises:
-        PoolwrightError: it is; the message says what to do.
+        PoolwrightError: the default folder is in use; the message says what to do.
     """
-    if folder != recipe.default_run:
-        return
     try:
         before = json.loads((folder / MEMORY).read_text(encoding="utf-8")).get("file")
     except (OSError, ValueError, AttributeError):
-        return
+        return None
     now = recipe.source.folder / recipe.source.name
     if not before or not now.is_file():
-        return
+        return None
     known = Path(os.path.normpath(folder / before))
-    if known.is_file() and not known.samefile(now):
-        raise PoolwrightError(
-            f"{folder} holds a run of another recipe, {known}, and {now.name} has the same name: '{recipe.name}'. "
-            "Nothing was touched; give this recipe another name, or a folder of its own with --run"
-        )
+    if not known.is_file() or known.samefile(now):
+        return None
+    if folder != recipe.default_run:
+        return known
+    raise PoolwrightError(
+        f"{folder} holds a run of another recipe, {known}, and {now.name} has the same name: '{recipe.name}'. "
+        "Give this recipe another name, or a folder of its own with --run"
+    )
 
 
 def _relative(path: Path, folder: Path) -> str:

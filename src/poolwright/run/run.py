@@ -48,7 +48,7 @@ class Run(Planning):
         listener: receives progress.
         batch_rows: rows per batch; changes no result.
         keep_stages: whether tables keep the columns of costly steps for rows that are dropped later.
-        started_over: tables that `run` made anew: those asked for, and those that come from them.
+        started_over: tables that `run` makes anew: those asked for, and those that come from them.
         extended: tables that grew by new parts of their source, if `run` was asked to extend them.
         refitted: tables that are seen as `refit` made them, next to the finished ones.
         old_parts_only: whether sources are seen without parts that came after tables were finished.
@@ -73,23 +73,34 @@ class Run(Planning):
 
         Args:
             tables: only these and those they come from; default all.
-            fresh: tables to start over, and with them those that come from them.
+            fresh: tables to start over, and with them those that come from them, as far as they are made now.
             extend: extend finished tables by new parts of their sources, with what their steps have learned.
 
         Raises:
             ChangedError: an existing table was made from something else; nothing was touched.
             PoolwrightError: see `TableRun.run`; finished units and tables are kept.
         """
-        wanted = self.wanted(tables)
         self._check_table_names(fresh)
-        self.started_over, self._extends = set(fresh), extend
+        wanted = self.wanted(None if tables is None else [*tables, *fresh])
+        followers = self._followers(fresh)
+        anew = [name for name in self.recipe.order if name in fresh or (name in followers and name in wanted)]
+        self.started_over, self._extends = set(anew), extend
         with self._locked(wanted):
             self._check_unchanged(wanted, fresh)
             remove(self.folder / REFITTING)
-            for name in fresh:
-                start_over(self.table_folder(name))
+            self._start_over(anew, followers)
             self._begin()
             return {name: self._run_table(name) for name in wanted}
+
+    def _start_over(self, anew: Sequence[str], followers: Sequence[str]) -> None:
+        """Remove tables that are made anew, after saying so; a table goes after those that come from it."""
+        made = [name for name in followers if (self.table_folder(name) / IDENTITY).exists()]
+        if along := [f"'{name}'" for name in made if name in anew]:
+            self.listener.note(f"made anew, too, since they come from tables that are: {', '.join(along)}")
+        if left := [f"'{name}'" for name in made if name not in anew]:
+            self.listener.note(f"stale from now, since only some tables were asked for: {', '.join(left)}")
+        for name in reversed(anew):
+            start_over(self.table_folder(name))
 
     def refit(self, tables: Sequence[str] | None = None) -> dict[str, Table]:
         """Make finished tables anew whose sources have new parts, and those that come from them, next to the old ones.
@@ -161,7 +172,8 @@ class Run(Planning):
         shared = self.engine.sharing(self.folder, inputs) if wanted else nullcontext()
         with in_words(self.recipe, self.folder), run_lock(self.folder), shared:
             wait_for_interrupted_units()
-            check_same_recipe(self.recipe, self.folder)
+            if other := check_same_recipe(self.recipe, self.folder):
+                self.listener.note(f"{self.folder} holds a run of {other}; {self.recipe.source.name} goes on with it")
             finish_extending(self.folder)
             yield
 
@@ -300,14 +312,9 @@ class Run(Planning):
         known = self._ready.pop(name, None)
         work = known or self._table_run(name)
         if not known and (found := work.differences()):
-            before = [other for other in spec.reads if other in self.started_over]
-            if not before and self._extends and finished:
+            if self._extends and finished:
                 return self._extend(name)
-            if not before:
-                raise refusal(folder.parent, {name: found}, [name], self._followers([name]), touched=True)
-            self.listener.note(f"{name}: made anew, since it comes from '{before[0]}'")
-            start_over(folder)
-            self.started_over.add(name)
+            raise refusal(folder.parent, {name: found}, [name], self._followers([name]), touched=True)
         table = work.run()
         self._whole |= set() if finished else {name}
         if self._extends and table.record.generations:

@@ -19,6 +19,7 @@ from poolwright.core.images.image import read_bytes
 from poolwright.core.pool import Part
 from poolwright.core.rows import one_array
 from poolwright.core.table import RECORD, Table
+from poolwright.inspect.stale import stale
 from poolwright.kernels.selection.lookup.value_index import ValueIndex
 from poolwright.run.memory import MEMORY
 from poolwright.run.run import Run, open_run
@@ -86,6 +87,11 @@ class OpenedRun:
         if known is None or known[0] != stamp:
             self._tables[name] = known = (stamp, Table(path.parent))
         return known[1]
+
+    def outdated(self, name: str) -> str:
+        """Say why a finished table is not up to date with the tables that it was made from; '' if it is."""
+        found = stale(self.run.table_folder(name))
+        return found.words if found else ""
 
     def image(self, name: str, uid: str) -> bytes | str:
         """Return the image file of a row that a table kept or dropped, or why there is none (a reason of `image`).

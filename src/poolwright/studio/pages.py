@@ -60,6 +60,7 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
         "path": request.url.path,
         "me": session,
         "open": studio.access.open,
+        "outdated": studio.opened.outdated,
         "unwritten": studio.queues.unwritten,
         "csrf": studio.access.csrf(session),
         "version": __version__,

@@ -4,6 +4,7 @@ clip                    in `models`: a tiny CLIP, with vectors of the width of t
 annotations             a table to join: uids of the suite's tables, and others, `label`, `score`, `year`, `embedding`
 labelled, examples ...  any other table: labelled vectors (`class`, `kind`, `embedding`, and the same as `clip`)
 features.npy            text features for three names, float32 (3, 16)
+head.npz                a linear layer from 16 dimensions to one score
 sheet.csv               verdicts of people on rows of the suite's tables
 tombstones.txt, .parquet    ids of rows
 """
@@ -110,6 +111,7 @@ def files() -> Path:
     pq.write_table(labelled_rows(), folder / "labelled.parquet")
     pq.write_table(annotated_rows(), folder / "annotations.parquet")
     np.save(folder / "features.npy", np.random.default_rng(0).normal(size=(NAMES, WIDTH)).astype(np.float32))
+    np.savez(folder / "head.npz", weight=np.linspace(-1, 1, WIDTH, dtype=np.float32)[None], bias=np.ones(1, np.float32))
     (folder / "tombstones.txt").write_text("0\né1é\n🙂2🙂\n\n 5 \n", encoding="utf-8")
     pq.write_table(pa.table({"year": [2004, 7, None], "other": ["a", "b", "c"]}), folder / "tombstones.parquet")
     sheet = "uid,verdict,annotator\n0,yes,ann\né1é,no,ann\n🙂2🙂,yes,ann\n🙂2🙂,no,ben\n5,,ann\n7,yes,\n"

@@ -135,7 +135,7 @@ def test_a_file_is_a_set_and_a_changed_one_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({}, "needs sha256, phash or vectors"),
+        ({}, "needs sha256, phash, pdq or vectors"),
         ({"vectors": "clip"}, "'eval' has no column 'clip'"),
         ({"against": ["eval", "eval"], "sha256": True}, "names a set twice"),
         ({"against": ["evil"], "sha256": True}, "no pool, table or file 'evil'"),
@@ -148,17 +148,35 @@ def test_mistakes_are_found(tmp_path: Path, parameters: dict[str, Any], message:
         decontaminated(tmp_path, rows, {"eval": rows_of("e", DIGESTS[:2])}, **parameters)
 
 
-@pytest.mark.parametrize("distance", [0, 1, 4, 11])
-def test_the_nearest_hash_is_found_as_by_comparing_all(distance: int) -> None:
+@pytest.mark.parametrize(("distance", "words"), [(0, 1), (1, 1), (4, 1), (11, 1), (0, 4), (3, 4), (31, 4)])
+def test_the_nearest_hash_is_found_as_by_comparing_all(distance: int, words: int) -> None:
     draw = np.random.default_rng(distance)
-    known = np.unique(draw.integers(0, 2**64, 300, np.uint64))
-    flips = np.bitwise_or.reduce(np.uint64(1) << draw.integers(0, 64, (400, 6)).astype(np.uint64), axis=1)
-    hashes = np.concatenate([draw.choice(known, 400) ^ flips, known[:5], draw.integers(0, 2**64, 50, np.uint64)])
-    bits = np.bitwise_count(hashes[:, None] ^ known[None]).astype(int)
+    known = np.unique(draw.integers(0, 2**64, (300, words), np.uint64), axis=0)
+    flips = np.zeros((400, words), np.uint64)
+    for row in range(400):
+        for place in draw.integers(0, 64 * words, draw.integers(0, 7 * words)):
+            flips[row, place // 64] |= np.uint64(1) << np.uint64(place % 64)
+    unknown = draw.integers(0, 2**64, (50, words), np.uint64)
+    hashes = np.concatenate([known[draw.integers(0, len(known), 400)] ^ flips, known[:5], unknown])
+    bits = np.bitwise_count(hashes[:, None] ^ known[None]).sum(axis=2, dtype=int)
     wanted = np.where(bits.min(axis=1) <= distance, bits.argmin(axis=1), -1)
     found, differ = HashSearch(known, distance).nearest(hashes)
     assert found.tolist() == wanted.tolist()
     assert differ[found >= 0].tolist() == bits.min(axis=1)[found >= 0].tolist()
+
+
+def test_pictures_are_found_by_pdq(tmp_path: Path) -> None:
+    hashes = [f"{number:064x}" for number in (7 << 200, 1 << 130, (1 << 256) - 1)]
+    near = [f"{(7 << 200) ^ ((1 << 31) - 1):064x}", f"{(1 << 130) ^ ((1 << 32) - 1):064x}", None]
+    rows = rows_of("r", DIGESTS[:3], pdq=pa.array(near, pa.string()))
+    sets = {"eval": rows_of("e", DIGESTS[3:6], pdq=hashes)}
+    for name in ("fewer", "other"):
+        (tmp_path / name).mkdir()
+    made = decontaminated(tmp_path, rows, sets, pdq=True, into="found")
+    assert kept(made) == ["r1", "r2"]
+    assert kept(decontaminated(tmp_path / "fewer", rows, sets, pdq=True, pdq_distance=30)) == ["r0", "r1", "r2"]
+    with pytest.raises(RecipeError, match="not a 256-bit hash of 64 hex digits"):
+        decontaminated(tmp_path / "other", rows, sets, pdq="uid")
 
 
 def test_near_duplicates_says_where_to_compare_with_others() -> None:

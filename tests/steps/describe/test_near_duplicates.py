@@ -93,6 +93,12 @@ def bits(one: Any, other: Any) -> int:
         ({"same": ["author", "taken_at"], "within": "1 minute"}, close),
         ({"same": "author"}, lambda one, other: one["author"] is not None and one["author"] == other["author"]),
         ({"vectors": "clip", "above": 0.9}, lambda one, other: cosine(one, other) >= 0.9),
+        (
+            {"vectors": "clip", "above": 0.8, "clusters": "author"},
+            lambda one, other: (
+                one["author"] is not None and one["author"] == other["author"] and cosine(one, other) >= 0.8
+            ),
+        ),
         ({"phash": "phash", "distance": 0}, lambda one, other: bits(one, other) == 0),
         ({"phash": "phash", "distance": 1}, lambda one, other: bits(one, other) <= 1),
         (
@@ -190,6 +196,10 @@ def test_spans_of_time(value: Any, microseconds: int) -> None:
         ({"same": "author", "into": "uid"}, "another column"),
         ({"same": "author", "keep": "far"}, "far is about `vectors`"),
         ({"same": "author", "method": "cells"}, "method is about `vectors`"),
+        ({"same": "author", "clusters": "author"}, "clusters is about `vectors`"),
+        ({"vectors": "clip", "clusters": "author", "probes": 3}, "probes has no effect with `clusters`"),
+        ({"vectors": "clip", "clusters": "author", "keep": "far"}, "by: cluster_distance"),
+        ({"vectors": "clip", "clusters": "score"}, "too fine to group by"),
     ],
 )
 def test_what_is_wrong_is_found_before_anything_runs(tmp_path: Path, parameters: dict[str, Any], words: str) -> None:

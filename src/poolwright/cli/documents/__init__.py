@@ -42,6 +42,7 @@ def documents() -> dict[str, Any]:
         "search": inspecting.SearchDocument,
         "diff": inspecting.DiffDocument,
         "leaks": inspecting.LeaksDocument,
+        "conformance": inspecting.ConformanceDocument,
         "report": running.FilesDocument,
         "studio": inspecting.StudioDocument,
         "verify": inspecting.VerifyDocument,
@@ -55,6 +56,7 @@ def documents() -> dict[str, Any]:
         "train-encoder": data.TrainDocument,
         "push": publishing.PushDocument,
         "pull": publishing.PullDocument,
+        "export-classifier": running.FilesDocument,
         **dict.fromkeys(("steps", "pools", "layouts", "figures", "encoders"), listing.EntriesDocument),
         "completion": listing.ScriptDocument,
     }

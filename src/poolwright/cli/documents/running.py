@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -110,6 +110,7 @@ class Funnel:
         steps: rows before and after every step.
         remarks: what could not be read of the source, or was left out.
         quarantined: parts of the source that could not be read.
+        stale: why it is not up to date with the tables that it was made from, and what to do; null if it is.
     """
 
     name: str
@@ -120,10 +121,16 @@ class Funnel:
     steps: tuple[FunnelStep, ...]
     remarks: tuple[str, ...]
     quarantined: tuple[UnreadPart, ...]
+    stale: str | None = None
+
+    @classmethod
+    def of_table(cls, table: Table) -> Self:
+        """Make it from a table."""
+        return replace(cls.of(table.record), stale=table.stale.words if table.stale else None)
 
     @classmethod
     def of(cls, record: TableRecord) -> Self:
-        """Make it from the record of a table."""
+        """Make it from the record of a table that was just made."""
         words = {(reason.step, reason.name): reason.words for reason in record.reasons}
         learned = {step.index: step.learned for step in record.steps}
         steps = tuple(
@@ -222,7 +229,7 @@ class ShowDocument:
     @classmethod
     def of(cls, tables: Iterable[Table]) -> Self:
         """Make it from tables."""
-        return cls(tuple(Funnel.of(table.record) for table in tables))
+        return cls(tuple(map(Funnel.of_table, tables)))
 
 
 @dataclass(frozen=True)
@@ -248,7 +255,7 @@ class RunDocument:
     @classmethod
     def of(cls, result: RunResult) -> Self:
         """Make it from the result of a run."""
-        tables = tuple(Funnel.of(table.record) for table in result.tables.values())
+        tables = tuple(map(Funnel.of_table, result.tables.values()))
         return cls(result.folder, tables, result.releases, result.figures, result.differences, result.accepted)
 
 

@@ -1,4 +1,4 @@
-"""Prints the differences between two versions of a dataset, and what datasets have in common."""
+"""Prints the differences between two versions of a dataset, what datasets have in common, and published numbers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from poolwright.cli.rendering.console import console, grid
 from poolwright.core.results.changes import Because, Changes, GroupChange, ValueChange
+from poolwright.core.results.conformance import Conformance, in_digits
 from poolwright.core.results.leaks import LeakReport
 
 _MOST = 20
@@ -111,3 +112,15 @@ def print_leaks(report: LeakReport, files: Sequence[Path] = ()) -> None:
         out.print(Text(f"not compared: {how} ({why})"))
     for path in files:
         print(f"wrote {path}")
+
+
+def print_conformance(found: Conformance) -> None:
+    """Print what was generated, and each number next to the published one."""
+    out = console()
+    out.print(Text(f"{found.recipe}, published in {found.source}", style="bold"))
+    out.print(Text(found.generated))
+    table = grid("number", "published", "ours", "", numbers=("published", "ours"))
+    for one in found.numbers:
+        table.add_row(Text(one.what), in_digits(one.published), in_digits(one.ours), Text(one.verdict))
+    out.print(table)
+    out.print(Text(f"look at it with: poolwright report {found.folder / 'run'}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -55,3 +56,8 @@ def print_pulled(pulled: Pulled) -> None:
         out.print(Text(pulled.verification.words))
     else:
         print_verification(pulled.verification)
+
+
+def print_exported(path: Path) -> None:
+    """Print the file of a classifier."""
+    print(f"wrote {path}")

@@ -13,10 +13,19 @@ from poolwright.api.progress import duration
 from poolwright.cli.rendering.console import console, grid
 from poolwright.core.files import human_bytes
 from poolwright.core.results.measured import Matrix, Measured
-from poolwright.core.table import Table, TableRecord
+from poolwright.core.table import TableRecord
 
 if TYPE_CHECKING:
-    from poolwright.api import Applied, ClusterPlan, FirstLook, Prediction, RunResult, Shipped, TableOutlook
+    from poolwright.api import (
+        Applied,
+        ClusterPlan,
+        FirstLook,
+        Prediction,
+        RunResult,
+        Shipped,
+        Table,
+        TableOutlook,
+    )
     from poolwright.demo.demo import DemoOutcome
 
 _LABELS = 8
@@ -61,7 +70,17 @@ def print_plan(outlooks: Sequence[TableOutlook]) -> None:
         left = duration(entry.seconds_left) if entry.seconds_left is not None else "?"
         units = f"{entry.units_done}/{entry.units}" if entry.units else "?"
         table.add_row(entry.name, entry.source, entry.state, rows, units, left, ", ".join(entry.steps))
-    console().print(table)
+    out = console()
+    out.print(table)
+    for entry in outlooks:
+        for line in entry.differences[:_MOST_DIFFERENCES]:
+            out.print(Text(f"{entry.name}: {line if entry.state == 'changed' else f'comes from {line!r}'}"))
+    if fresh := dict.fromkeys(name for entry in outlooks for name in entry.fresh):
+        words = " ".join(f"--fresh {name}" for name in fresh)
+        out.print(Text(f"the next run stops there: undo the changes, or make these tables anew with: {words}"))
+
+
+_MOST_DIFFERENCES = 12
 
 
 def print_predictions(predictions: Sequence[Prediction]) -> None:
@@ -108,6 +127,8 @@ def print_funnels(tables: Iterable[Table]) -> None:
     """The funnels of tables."""
     for table in tables:
         print_funnel(table.record)
+        if stale := table.stale:
+            console().print(Text(stale.words, style="red"))
 
 
 def print_funnel(record: TableRecord) -> None:

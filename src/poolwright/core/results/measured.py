@@ -57,7 +57,7 @@ class Measured(_Record):
         table: whose kept rows were measured.
         measure: what was measured, as the recipe names it.
         value: one number, or a matrix; None if it could not be measured.
-        low, high: interval of the number, if it is an estimate.
+        low, high: interval of the number, if it is an estimate; both are the number if all rows were looked at.
         words: a description of how it was measured, or why it could not be, in sentences.
         left_out: as in `Matrix`, for one number.
     """
@@ -86,4 +86,6 @@ class Measured(_Record):
             return "not measured"
         if self.low is None or self.high is None:
             return f"{self.value:.3f}"
+        if self.low == self.high:
+            return f"{self.value:.3f} (all looked at)"
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"

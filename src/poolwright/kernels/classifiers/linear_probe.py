@@ -52,6 +52,23 @@ def fit_linear_probe(
     return problem.probe(found.x)
 
 
+def _axes(centred: Floats) -> tuple[Floats, Floats]:
+    """Return the variances, float64 (r,), and the axes, float32 (d, r), of the covariance of centred rows (n, d).
+
+    Fewer rows than dimensions vary along at most n axes, which the products of the rows give: n x n numbers instead of
+    d x d. The weights along all other axes are zero, as only the penalty depends on them.
+    """
+    rows, width = centred.shape
+    if rows >= width:
+        variances, axes = np.linalg.eigh((centred.T @ centred).astype(np.float64) / rows)
+        return variances, axes.astype(np.float32)
+    exact = centred.astype(np.float64)
+    variances, shares = np.linalg.eigh(exact @ exact.T / rows)
+    there = variances > max(variances[-1], 0.0) * 1e-10
+    variances, shares = variances[there], shares[:, there]
+    return variances, (exact.T @ shares / np.sqrt(variances * rows)).astype(np.float32)
+
+
 class _Problem:
     """The loss and its gradient in the scaled coordinates."""
 
@@ -61,8 +78,7 @@ class _Problem:
         # The bias absorbs the mean, so that the minimum is the same with centred vectors.
         self.mean = vectors.mean(axis=0, dtype=np.float64)
         centred = vectors - self.mean.astype(np.float32)
-        variances, axes = np.linalg.eigh((centred.T @ centred).astype(np.float64) / len(vectors))
-        self.axes = axes.astype(np.float32)
+        variances, self.axes = _axes(centred)
         self.turned = centred @ self.axes
         shares = np.bincount(classes, minlength=number) / len(vectors)
         curvature = np.maximum(shares * (1.0 - shares), self.penalty)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from operator import add
 from typing import Any
 
@@ -15,6 +16,7 @@ from poolwright.core.columns import UID
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
 from poolwright.kernels.selection.groups import Groups, local_groups, plain_type
+from poolwright.kernels.selection.many_groups import TooManyGroups
 
 ROWS = "rows"
 _COMPACT_AT = 200_000
@@ -35,12 +37,17 @@ class Counted:
     total: int
 
 
-def count_groups(frame: Frame, columns: Sequence[str]) -> Counted:
-    """Count the live rows of each group. Without columns all rows are one group."""
+def count_groups(frame: Frame, columns: Sequence[str], most: int | None = None) -> Counted:
+    """Count the live rows of each group. Without columns all rows are one group.
+
+    Raises:
+        TooManyGroups: there are more than `most`.
+    """
     if not columns:
         total = count_rows(frame)
         return Counted(Groups([], ()), np.array([total], dtype=np.int64), total)
-    count = frame.fold(list(columns), GroupCount, AddGroupCount(tuple(columns)), GroupCount.merge)
+    start, add_rows = partial(GroupCount, most), AddGroupCount(tuple(columns))
+    count: GroupCount = frame.fold(list(columns), start, add_rows, GroupCount.merge)
     return count.counted(frame.schema, columns)
 
 
@@ -56,8 +63,18 @@ def _add_rows(count: int, rows: Rows) -> int:
 
 @dataclass
 class GroupCount:
-    """Rows per group, as tables that are summed from time to time."""
+    """Rows per group, as tables that are summed from time to time.
 
+    Attributes:
+        most: groups that are counted at most; None for any number.
+        over: whether there are more, so that none of them is known.
+        tables: groups and their rows; a group may be in several.
+        pending: groups in tables that have not been summed.
+        rows: all rows, those in no group included.
+    """
+
+    most: int | None = None
+    over: bool = False
     tables: list[pa.Table] = field(default_factory=list)
     pending: int = 0
     rows: int = 0
@@ -72,14 +89,18 @@ class GroupCount:
             self._counts += counts
             return
         self._flush()
-        self._values, self._counts = list(values), counts.astype(np.int64)
+        if not self.over:
+            self._values, self._counts = list(values), counts.astype(np.int64)
 
     def merge(self, other: GroupCount) -> GroupCount:
         """Add the rows that another has counted."""
         self._flush()
         other.compact()
-        self.tables += other.tables
         self.rows += other.rows
+        if self.over or other.over:
+            self._give_up()
+            return self
+        self.tables += other.tables
         self._pend(sum(table.num_rows for table in other.tables))
         return self
 
@@ -89,13 +110,22 @@ class GroupCount:
         Args:
             schema: with the types of the columns.
             columns: names of the columns that were counted.
+
+        Raises:
+            TooManyGroups: there are more than `most`.
         """
-        self._flush()
+        self.compact()
+        if self.over:
+            raise TooManyGroups(self.rows)
         total = _summed(self.tables, [plain_type(schema.field(name).type) for name in columns])
         keys = [(name, "ascending") for name in total.column_names[:-1]]
         total = total.take(pc.sort_indices(total, sort_keys=keys))
         values = [total.column(index).combine_chunks() for index in range(len(columns))]
         return Counted(Groups(values, columns), total.column(ROWS).to_numpy(), self.rows)
+
+    def _give_up(self) -> None:
+        self.over, self.tables = True, []
+        self._values, self._counts = [], np.empty(0, dtype=np.int64)
 
     def _flush(self) -> None:
         seen = self._counts > 0
@@ -116,8 +146,11 @@ class GroupCount:
     def compact(self) -> None:
         """Sum the tables into one."""
         self._flush()
-        if len(self.tables) > 1:
+        most = np.inf if self.most is None else self.most
+        if len(self.tables) > 1 or any(len(table) > most for table in self.tables):
             self.tables = [_summed(self.tables, [column.type for column in self.tables[0].columns[:-1]])]
+            if len(self.tables[0]) > most:
+                self._give_up()
         self.pending = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -132,8 +165,10 @@ class AddGroupCount:
     columns: tuple[str, ...]
 
     def __call__(self, count: GroupCount, rows: Rows) -> GroupCount:
-        local, values = local_groups([rows.column(name) for name in self.columns])
         count.rows += len(rows)
+        if count.over:
+            return count
+        local, values = local_groups([rows.column(name) for name in self.columns])
         count.add(values, np.bincount(local + 1, minlength=len(values[0]) + 1)[1:])
         return count
 

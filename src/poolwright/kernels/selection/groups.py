@@ -19,7 +19,11 @@ from poolwright.core.columns import is_groupable
 from poolwright.core.errors import StepError
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
-from poolwright.kernels.selection.lookup.value_index import ValueIndex, plain
+from poolwright.kernels.selection.lookup.key_index import KeyIndex
+from poolwright.kernels.selection.lookup.value_index import ValueIndex, as_plain, plain
+
+GROUP_HASH = "hash"
+"""Column of a state's table of very many groups, which is sorted by it."""
 
 PREFIX = "group."  # prefix of group columns in a state's table, so that none clashes with a column of figures
 
@@ -103,6 +107,10 @@ class Groups:
         names = zip(self.columns, self.values, strict=True)
         return int(self.ids(Rows(pa.table({name: pa.array([row[name]], values.type) for name, values in names})))[0])
 
+    def name(self, index: int) -> str:
+        """Return the display name of one group."""
+        return ", ".join(str(values[index].as_py()) for values in self.values) if self.columns else "all rows"
+
     def names(self) -> list[str]:
         """Return display names of the groups: 'Europe', or 'Europe, 2004'."""
         if not self.columns:
@@ -125,13 +133,36 @@ class Groups:
         return pa.table({**columns, **figures})
 
 
+class HashedGroups(Groups):
+    """The groups of a state's table that is sorted by their hash, and may be larger than memory.
+
+    Args:
+        table: has `GROUP_HASH`, uint64, and the group columns; groups of one hash are in one chunk.
+        columns: names of the group columns in the rows.
+    """
+
+    def __init__(self, table: pa.Table, columns: Sequence[str]) -> None:
+        self.values, self.columns = [table.column(PREFIX + name) for name in columns], tuple(columns)
+        self._index = KeyIndex(table.column(GROUP_HASH), self.values)
+
+    def ids(self, rows: Rows) -> np.ndarray:
+        """As `Groups.ids`."""
+        local, values = local_groups([rows.column(name) for name in self.columns])
+        keys = [
+            found if found.type == dtype else as_plain(found, dtype)
+            for found, dtype in zip(values, self._index.types, strict=True)
+        ]
+        return take_or(self._index.find(keys), local)
+
+
 def groups_of(table: pa.Table) -> Groups:
     """Return the groups of a state's table, built once per table."""
 
     def build(table: pa.Table) -> Groups:
-        names = [name for name in table.column_names if name.startswith(PREFIX)]
-        columns = [table.column(name).combine_chunks() for name in names]
-        return Groups(columns, [name.removeprefix(PREFIX) for name in names])
+        names = [name.removeprefix(PREFIX) for name in table.column_names if name.startswith(PREFIX)]
+        if GROUP_HASH in table.column_names:
+            return HashedGroups(table, names)
+        return Groups([table.column(PREFIX + name).combine_chunks() for name in names], names)
 
     return once("groups", table, build)
 

@@ -19,13 +19,25 @@ from poolwright.core.errors import CountError
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
 from poolwright.kernels.selection.counters import Counters
-from poolwright.kernels.selection.groups import Groups
 from poolwright.kernels.selection.passes import joined, turns
 from poolwright.kernels.selection.ranks import ALL, Ranking, hash_ranks
 
 _SIGMAS = 6.0
 _ANYWHERE = 1e12  # standard deviations that contain every rank
 _UNKNOWN = -2
+
+
+class GroupIds(Protocol):
+    """Tells the group of each row by its number, as `Groups` does."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Return the columns that it reads."""
+        ...
+
+    def ids(self, rows: Rows) -> np.ndarray:
+        """Return the group of each row: int64 (n,), -1 for none."""
+        ...
 
 
 class Eligibility(Protocol):
@@ -58,7 +70,7 @@ class Tied:
 
 
 def cut_ranks(
-    frame: Frame, groups: Groups, counts: np.ndarray, key: int, wanted: np.ndarray, only: Eligibility | None = None
+    frame: Frame, groups: GroupIds, counts: np.ndarray, key: int, wanted: np.ndarray, only: Eligibility | None = None
 ) -> np.ndarray:
     """Return the hash ranks that keep the `wanted` first rows of each group.
 
@@ -118,7 +130,7 @@ class _InWindow:
 class _Window:
     """Count the ranks below each window, and collect those inside."""
 
-    groups: Groups
+    groups: GroupIds
     key: int
     open: np.ndarray
     low: np.ndarray

@@ -7,8 +7,8 @@ contain it; those are collected and sorted. If the key is known to its last bit,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from operator import iadd
 from typing import Any
 
@@ -52,7 +52,7 @@ class RankableRows:
 
 @dataclass
 class _Survey:
-    count: GroupCount = field(default_factory=GroupCount)
+    count: GroupCount
     leading: Counters | None = None
     rows: int = 0
     least: int = ALL
@@ -71,6 +71,10 @@ class _Survey:
         self.rows += other.rows
         self.least, self.greatest = min(self.least, other.least), max(self.greatest, other.greatest)
         return self
+
+
+def _start_survey(most: int | None) -> _Survey:
+    return _Survey(GroupCount(most))
 
 
 @dataclass(frozen=True)
@@ -95,10 +99,15 @@ class _AddSurvey:
         return survey
 
 
-def survey(frame: Frame, columns: Sequence[str], order: Ranking) -> RankableRows:
-    """Count the rows that can be ranked, by group: one pass over the group columns and the ranking column."""
+def survey(frame: Frame, columns: Sequence[str], order: Ranking, most: int | None = None) -> RankableRows:
+    """Count the rows that can be ranked, by group: one pass over the group columns and the ranking column.
+
+    Raises:
+        TooManyGroups: there are more than `most`.
+    """
     names = list(dict.fromkeys([*columns, order.by]))
-    seen = frame.fold(names, _Survey, _AddSurvey(order, tuple(columns)), _Survey.merge)
+    start, add_rows = partial(_start_survey, most), _AddSurvey(order, tuple(columns))
+    seen: _Survey = frame.fold(names, start, add_rows, _Survey.merge)
     if columns:
         counted = seen.count.counted(frame.schema, columns)
         return RankableRows(counted.groups, counted.counts, seen.least, seen.greatest, None)

@@ -38,6 +38,7 @@ class OnnxClassifier:
     Attributes:
         classes: names of the classes.
         width: dimensions of the vectors.
+        single: whether the graph gives one number per row.
 
     Raises:
         RecipeError: the content is not ONNX.
@@ -56,7 +57,7 @@ class OnnxClassifier:
             made = graph.makers[made][1]
         self._sigmoid = graph.makers.get(made, ("", ""))[0] == "Sigmoid"
         scores, labels = self._run(np.full((1, self.width), 1.0))
-        self._single, count = scores.shape[1] == 1, max(scores.shape[1], 2)
+        self.single, count = scores.shape[1] == 1, max(scores.shape[1], 2)
         self.classes = tuple(classes or graph.labels or map(str, range(count)))
         if len(self.classes) != count or len(set(self.classes)) != count:
             raise InputError(
@@ -87,12 +88,12 @@ class OnnxClassifier:
         for start in range(0, len(usable), self._rows):
             rows = usable[start : start + self._rows]
             found, labels = self._run(vectors[rows])
-            if self._single:
+            if self.single:
                 found = np.hstack([1 - found if self._sigmoid else np.zeros_like(found), found])
             scores[rows] = found
             predicted[rows] = found.argmax(axis=1) if labels is None else self._indices(labels)
         shares = (scores >= 0).all(axis=1) & (np.abs(scores.sum(axis=1) - 1) < _SUM_ERROR)
-        shares &= self._sigmoid or not self._single
+        shares &= self._sigmoid or not self.single
         return scores, np.where(shares[:, None], scores, np.nan), predicted
 
     def _run(self, rows: Floating) -> tuple[Float64, list[str] | None]:

@@ -159,13 +159,23 @@ class OnnxEncoder:
         return self._rows(found, half)[: len(texts)]
 
     def _rows(self, found: np.ndarray, half: _Half) -> np.ndarray:
+        return unit_rows(self._flat(found, half), zero=np.nan)
+
+    def _flat(self, found: np.ndarray, half: _Half) -> np.ndarray:
         rows = found.reshape(len(found), -1)
         if rows.shape[1] != self.width:
             raise RecipeError(
                 f"model '{self.name}': output '{half.output}' of {half.path.name} gives {rows.shape[1]} dimensions, "
                 f"not {self.width}; name another output, or correct the manifest"
             )
-        return unit_rows(rows, zero=np.nan)
+        return rows
+
+
+class OnnxScores(OnnxEncoder):
+    """Scores of images by an ONNX classifier with a manifest, as the graph gives them."""
+
+    def _rows(self, found: np.ndarray, half: _Half) -> np.ndarray:
+        return self._flat(found, half)
 
 
 def _halves(found: Described) -> list[_Half]:

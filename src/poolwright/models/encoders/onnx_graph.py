@@ -31,7 +31,8 @@ class Graph:
         inputs: shapes by name, None where free.
         outputs: likewise.
         external: files of weights.
-        labels: of a classifier's operators (`classlabels_*` of ai.onnx.ml), in the order of its scores.
+        labels: of a classifier's operators (`classlabels_*` of ai.onnx.ml, `values_strings` of its LabelEncoder), in
+            the order of its scores.
         makers: operator and first input of each value.
     """
 
@@ -99,7 +100,7 @@ def _labels(data: Bytes, span: int | range) -> list[str]:
     """Return the class labels of an AttributeProto; [] if it is another one."""
     values = list(_inside(data, span))
     name = next((_text(data, value) for number, value in values if number == _ATTRIBUTE_NAME), "")
-    if not name.startswith("classlabels_"):
+    if not name.startswith("classlabels_") and name != "values_strings":
         return []
     found = []
     for number, value in values:

@@ -17,8 +17,9 @@ from poolwright.core.step import Outcome, Reason
 from poolwright.core.wording import some
 from poolwright.kernels.selection.apportion import apportion, largest_total
 from poolwright.kernels.selection.groups import Groups, groups_of
+from poolwright.kernels.selection.many_groups import GROUPS
 from poolwright.steps.choose.reasons import NO_GROUP
-from poolwright.steps.choose.sampling import GROUPS, NOT_DRAWN, SamplingStep
+from poolwright.steps.choose.sampling import NOT_DRAWN, SamplingStep
 
 
 def _text_keys(value: Any) -> Any:
@@ -67,6 +68,10 @@ class Balance(SamplingStep):
 
     def by(self) -> tuple[str, ...]:
         return self.group
+
+    @property
+    def alone(self) -> bool:
+        return self.n is not None
 
     def wanted(self, groups: Groups, counts: np.ndarray, key: int) -> np.ndarray:
         if self.proportions is not None:

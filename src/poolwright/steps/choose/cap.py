@@ -31,6 +31,10 @@ class Cap(SamplingStep):
     def by(self) -> tuple[str, ...]:
         return self.group
 
+    @property
+    def alone(self) -> bool:
+        return True
+
     def key(self, context: Context) -> int:
         return context.key if self.redraw else hash_key(context.shared_key, *self.group)
 

@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from poolwright.core.frame import Context
 from poolwright.core.params import Columns, Count, Share, exact, exactly_one
 from poolwright.core.step import Reason
 from poolwright.kernels.selection.group_counts import Counted
@@ -34,7 +33,11 @@ class DropSmall(KeepingStep):
         exactly_one(self, "below", "count")
         return self
 
-    def drops(self, counted: Counted, context: Context) -> np.ndarray:
+    @property
+    def alone(self) -> bool:
+        return True
+
+    def drops(self, counted: Counted, key: int) -> np.ndarray:
         if self.count is not None:
             return np.where(counted.counts < self.count, 2, 0)
         least = exact(self.below or 0.0) * counted.total

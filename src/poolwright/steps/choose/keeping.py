@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Columns
 from poolwright.core.rows import Rows
-from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Step
 from poolwright.core.wording import groups as in_groups
 from poolwright.core.wording import rows as in_rows
-from poolwright.core.wording import some
 from poolwright.kernels.selection.group_counts import Counted, count_groups
 from poolwright.kernels.selection.groups import check_groupable, groups_of, lacks_value
+from poolwright.kernels.selection.many_groups import figures_of, fit_by_group, group_table
 
-GROUPS = "groups"
+_SHOWN = 5
 
 
 class KeepingStep(Step):
@@ -36,8 +36,18 @@ class KeepingStep(Step):
 
     group: Columns
 
-    def drops(self, counted: Counted, context: Context) -> np.ndarray:
-        """Return the drop code of each group, integers (k,): 0 keeps it, i drops it with `reasons[i - 1]`."""
+    @property
+    def alone(self) -> bool:
+        """Whether a group is kept follows from its own rows and the number of all rows, whatever the others are."""
+        return False
+
+    def drops(self, counted: Counted, key: int) -> np.ndarray:
+        """Return the drop code of each group, integers (k,): 0 keeps it, i drops it with `reasons[i - 1]`.
+
+        Args:
+            counted: the groups; its `total` is that of all rows.
+            key: that of the step.
+        """
         raise NotImplementedError
 
     def needs(self) -> tuple[str, ...]:
@@ -48,43 +58,54 @@ class KeepingStep(Step):
         return []
 
     def fit(self, frame: Frame, context: Context) -> State:
-        counted = count_groups(frame, self.group)
-        drop = self.drops(counted, context).astype(np.uint8)
-        return State({}, {GROUPS: counted.groups.table({"rows": counted.counts, "drop": drop})})
+        return fit_by_group(frame, self.group, self.group, partial(self._fit_groups, context.key), self.alone)
+
+    def _fit_groups(self, key: int, frame: Frame, most: int | None, total: int | None) -> pa.Table:
+        counted = count_groups(frame, self.group, most)
+        counted = counted if total is None else replace(counted, total=total)
+        drop = self.drops(counted, key).astype(np.uint8)
+        return counted.groups.table({"rows": counted.counts, "drop": drop})
 
     def apply(self, rows: Rows, state: State) -> Outcome:
-        table = state.tables[GROUPS]
-        drop = once("drop", table, _drop_of)[groups_of(table).ids(rows)]
+        table = group_table(state)
+        drop = figures_of(table, "drop", groups_of(table).ids(rows), absent=2)
         drop[lacks_value(rows, self.group)] = 1
         return Outcome(drop=drop)
 
     def explain(self, row: Mapping[str, Any], state: State) -> str:
         if any(row.get(name) is None for name in self.group):
             return f"no value in {' and '.join(self.group)}"
-        table = state.tables[GROUPS]
+        table = group_table(state)
         groups = groups_of(table)
         index = groups.index_of(row)
         if index < 0:
             return "a group that was not there when the groups were chosen: dropped"
         drop = table.column("drop")[index].as_py()
         verdict = self.reasons[drop - 1].words if drop else "kept"
-        return f"{groups.names()[index]} has {in_rows(table.column('rows')[index].as_py())}: {verdict}"
+        return f"{groups.name(index)} has {in_rows(table.column('rows')[index].as_py())}: {verdict}"
 
     def learned(self, state: State) -> str:
-        table = state.tables[GROUPS]
-        kept = pc.equal(table.column("drop"), 0).to_numpy()
-        rows = table.column("rows").to_numpy()
-        text = (
-            f"{int(kept.sum()):,} of {in_groups(len(kept))} of {', '.join(self.group)} kept, "
-            f"{int(rows[kept].sum()):,} of {in_rows(int(rows.sum()))}"
-        )
-        if kept.all() or not len(kept):
+        table = group_table(state)
+        kept, kept_rows, rows, largest = _summary(table)
+        text = f"{kept:,} of {in_groups(len(table))} of {', '.join(self.group)} kept, {kept_rows:,} of {in_rows(rows)}"
+        if not largest:
             return text
-        largest = np.flatnonzero(~kept)[np.argsort(-rows[~kept], kind="stable")]
-        names = groups_of(table).names()
-        return f"{text}; dropped: {some([f'{names[index]} ({rows[index]:,})' for index in largest], 5)}"
+        groups = groups_of(table)
+        shown = ", ".join(f"{groups.name(index)} ({count:,})" for index, count in largest)
+        more = len(table) - kept - len(largest)
+        return f"{text}; dropped: {shown}" + (f" and {more:,} more" if more else "")
 
 
-def _drop_of(table: pa.Table) -> np.ndarray:
-    """The drop column, with the second reason at the end for the id -1 of rows whose group is not in the table."""
-    return np.append(table.column("drop").to_numpy(), np.uint8(2))
+def _summary(table: pa.Table) -> tuple[int, int, int, list[tuple[int, int]]]:
+    """Return how many groups are kept, their rows, all rows, and index and rows of the largest groups dropped."""
+    kept = kept_rows = total = start = 0
+    largest: list[tuple[int, int]] = []
+    for batch in table.select(["rows", "drop"]).to_batches():
+        rows, keep = batch.column(0).to_numpy(), batch.column(1).to_numpy() == 0
+        kept, kept_rows, total = kept + int(keep.sum()), kept_rows + int(rows[keep].sum()), total + int(rows.sum())
+        dropped = np.flatnonzero(~keep)
+        dropped = dropped[np.argsort(-rows[dropped], kind="stable")[:_SHOWN]]
+        largest += zip((dropped + start).tolist(), rows[dropped].tolist(), strict=True)
+        largest = sorted(largest, key=lambda one: -one[1])[:_SHOWN]
+        start += len(batch)
+    return kept, kept_rows, total, largest

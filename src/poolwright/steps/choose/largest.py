@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from poolwright.core.frame import Context
 from poolwright.core.params import Columns, Count
 from poolwright.core.step import Reason
 from poolwright.kernels.selection.group_counts import Counted
@@ -33,7 +32,7 @@ class Largest(KeepingStep):
     n: Count = Field(description="groups to keep")
     at_least: Count = Field(default=0, description="rows a group must have")
 
-    def drops(self, counted: Counted, context: Context) -> np.ndarray:
+    def drops(self, counted: Counted, key: int) -> np.ndarray:
         drop = np.full(len(counted.counts), 2)
         drop[np.argsort(-counted.counts, kind="stable")[: self.n]] = 0
         return np.where(counted.counts < self.at_least, 3, drop)

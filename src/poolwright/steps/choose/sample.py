@@ -74,6 +74,10 @@ class Sample(SamplingStep):
             return tuple(f"{self.balance[0]}_{level}" for level in range(self.levels, 0, -1))
         return self.balance or self.group or ()
 
+    @property
+    def alone(self) -> bool:
+        return self.n is not None and self.balance is None
+
     def wanted(self, groups: Groups, counts: np.ndarray, key: int) -> np.ndarray:
         if self.balance is not None:
             total = self.n if self.n is not None else share_of(self.fraction or 0.0, int(counts.sum()))

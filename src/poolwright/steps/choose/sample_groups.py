@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from poolwright.core.frame import Context
 from poolwright.core.params import Columns, Count
 from poolwright.core.step import Reason
 from poolwright.kernels.selection.group_counts import Counted
@@ -26,7 +25,7 @@ class SampleGroups(KeepingStep):
     group: Columns = Field(description="column or columns whose values make a group")
     n: Count = Field(description="groups to keep")
 
-    def drops(self, counted: Counted, context: Context) -> np.ndarray:
+    def drops(self, counted: Counted, key: int) -> np.ndarray:
         drop = np.full(len(counted.counts), 2)
-        drop[np.argsort(hash64(counted.groups.tokens(), context.key), kind="stable")[: self.n]] = 0
+        drop[np.argsort(hash64(counted.groups.tokens(), key), kind="stable")[: self.n]] = 0
         return drop

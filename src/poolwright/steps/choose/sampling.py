@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,18 +13,17 @@ import pyarrow.compute as pc
 from poolwright.core.columns import UID
 from poolwright.core.frame import Context, Frame
 from poolwright.core.rows import Rows
-from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.wording import groups as in_groups
 from poolwright.core.wording import rows as in_rows
 from poolwright.kernels.selection.group_counts import count_groups
 from poolwright.kernels.selection.groups import Groups, check_groupable, groups_of, lacks_value
-from poolwright.kernels.selection.ranks import hash_ranks
+from poolwright.kernels.selection.many_groups import figures_of, fit_by_group, group_table
+from poolwright.kernels.selection.ranks import ALL, hash_ranks
 from poolwright.kernels.selection.sampling import cut_ranks
 from poolwright.steps.choose.reasons import NO_GROUP
 
-GROUPS = "groups"
 NOT_DRAWN = Reason("not_drawn", "not drawn into the sample")
 
 
@@ -42,6 +42,11 @@ class SamplingStep(Step):
         """Return the group columns; none for one draw from all rows."""
         raise NotImplementedError
 
+    @property
+    def alone(self) -> bool:
+        """Whether the rows to keep of a group follow from its own rows, whatever the others are."""
+        return False
+
     def wanted(self, groups: Groups, counts: np.ndarray, key: int) -> np.ndarray:
         """Return the rows to keep of each group, int64 (k,), given its rows `counts`, int64 (k,), and the key."""
         raise NotImplementedError
@@ -58,19 +63,23 @@ class SamplingStep(Step):
         return []
 
     def fit(self, frame: Frame, context: Context) -> State:
-        counted = count_groups(frame, self.by())
-        groups, counts = counted.groups, counted.counts
         key = self.key(context)
+        fit, values = partial(self._fit_groups, key), {"key": str(key)}
+        return fit_by_group(frame, self.by(), self.needs(), fit, self.alone, values)
+
+    def _fit_groups(self, key: int, frame: Frame, most: int | None, total: int | None) -> pa.Table:
+        counted = count_groups(frame, self.by(), most)
+        groups, counts = counted.groups, counted.counts
         kept = np.minimum(self.wanted(groups, counts, key), counts)
         ranks = cut_ranks(frame, groups, counts, key, kept[None, :])[0]
-        return State({"key": str(key)}, {GROUPS: groups.table({"rows": counts, "kept": kept, "rank": ranks})})
+        return groups.table({"rows": counts, "kept": kept, "rank": ranks})
 
     def apply(self, rows: Rows, state: State) -> Outcome:
-        table = state.tables[GROUPS]
+        table = group_table(state)
         ids = groups_of(table).ids(rows)
-        cut = once("rank", table, _cut_of)[ids]
+        cut = figures_of(table, "rank", ids, absent=ALL)
         drawn = np.ones(len(rows), dtype=bool)
-        ranked = np.flatnonzero(cut < np.iinfo(np.int64).max)
+        ranked = np.flatnonzero(cut < ALL)
         if len(ranked):
             uids = rows.column(UID)
             uids = uids if len(ranked) == len(rows) else uids.take(pa.array(ranked))
@@ -82,16 +91,16 @@ class SamplingStep(Step):
     def explain(self, row: Mapping[str, Any], state: State) -> str:
         if any(row.get(name) is None for name in self.by()):
             return f"no value in {' and '.join(self.by())}"
-        table = state.tables[GROUPS]
+        table = group_table(state)
         groups = groups_of(table)
         index = groups.index_of(row)
         if index < 0:
             return "a group that was not there when the sample was drawn: kept"
         kept, rows = (table.column(name)[index].as_py() for name in ("kept", "rows"))
-        return f"{kept:,} of the {in_rows(rows)} of {groups.names()[index]} drawn by hash"
+        return f"{kept:,} of the {in_rows(rows)} of {groups.name(index)} drawn by hash"
 
     def learned(self, state: State) -> str:
-        table = state.tables[GROUPS]
+        table = group_table(state)
         kept, rows = (pc.sum(table.column(name)).as_py() or 0 for name in ("kept", "rows"))
         whole = f"{kept:,} of {in_rows(rows)}"
         if not self.by():
@@ -105,8 +114,3 @@ def without_rows(table: pa.Table) -> str:
     """Say how many groups of a state's table keep no row: '; 3 groups keep none', or ''."""
     empty = pc.sum(pc.equal(table.column("kept"), 0)).as_py() or 0
     return f"; {in_groups(empty)} {'keeps' if empty == 1 else 'keep'} none" if empty else ""
-
-
-def _cut_of(table: pa.Table) -> np.ndarray:
-    """The rank column, with ALL at the end for the id -1 of rows whose group is not in the table."""
-    return np.append(table.column("rank").to_numpy(), np.iinfo(np.int64).max)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -16,7 +17,6 @@ from poolwright.core.columns import UID
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Column, Columns, Count, Share, exact, exactly_one
 from poolwright.core.rows import Rows
-from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.table import Limit
@@ -25,12 +25,11 @@ from poolwright.core.wording import number
 from poolwright.core.wording import rows as in_rows
 from poolwright.kernels.selection.controlled_rounding import share_by_group
 from poolwright.kernels.selection.groups import Groups, check_groupable, groups_of, lacks_value
+from poolwright.kernels.selection.many_groups import figures_of, fit_by_group, group_table
 from poolwright.kernels.selection.ranks import ALL, NONE, RankCuts, Ranking, check_orderable
 from poolwright.kernels.selection.thresholds import cut, survey
 from poolwright.steps.choose.reasons import NO_GROUP, NO_VALUE
 from poolwright.steps.choose.sampling import without_rows
-
-GROUPS = "groups"
 
 
 class Top(Step):
@@ -85,16 +84,25 @@ class Top(Step):
         return []
 
     def fit(self, frame: Frame, context: Context) -> State:
-        order = self._order(context.key)
-        ranked = survey(frame, self._columns, order)
-        kept = np.minimum(self._wanted(ranked.groups, ranked.counts, context.key), ranked.counts)
+        fit, values = partial(self._fit_groups, context.key), {"key": str(context.key)}
+        return fit_by_group(frame, self._columns, self.needs(), fit, self._alone, values)
+
+    def _fit_groups(self, key: int, frame: Frame, most: int | None, total: int | None) -> pa.Table:
+        order = self._order(key)
+        ranked = survey(frame, self._columns, order, most)
+        kept = np.minimum(self._wanted(ranked.groups, ranked.counts, key), ranked.counts)
         cuts = cut(frame, ranked, order, kept)
         if self.ties == "keep":
             cuts = RankCuts(cuts.key, np.full_like(cuts.rank, ALL))
             kept = _count_kept(frame, ranked.groups, order, cuts)
         value = order.value(cuts.key, frame.schema.field(self.by).type)
         figures = {"rows": ranked.counts, "kept": kept, "value": value, "key": cuts.key, "rank": cuts.rank}
-        return State({"key": str(context.key)}, {GROUPS: ranked.groups.table(figures)})
+        return ranked.groups.table(figures)
+
+    @property
+    def _alone(self) -> bool:
+        """Whether the rows to keep of a group follow from its own rows."""
+        return self.n is not None or self.ties == "keep"
 
     def _wanted(self, groups: Groups, counts: np.ndarray, key: int) -> np.ndarray:
         if self.n is not None:
@@ -104,18 +112,19 @@ class Top(Step):
         return share_by_group(groups, counts, exact(self.fraction or 0.0), key)
 
     def apply(self, rows: Rows, state: State) -> Outcome:
-        table = state.tables[GROUPS]
+        table = group_table(state)
         order = self._order(int(state.values["key"]))
         ids = groups_of(table).ids(rows)
         keys, valid = order.keys(rows, table.schema.field("value").type)
-        keep = once("cuts", table, _cuts_of).keeps(keys, ids, rows.column(UID), order)
+        cuts = RankCuts(*(figures_of(table, name, ids, absent=ALL) for name in ("key", "rank")))
+        keep = cuts.keeps(keys, np.arange(len(rows)), rows.column(UID), order)
         drop = np.where(keep, 0, 3).astype(np.uint8)
         drop[~valid] = 2
         drop[lacks_value(rows, self._columns)] = 1
         return Outcome(drop=drop)
 
     def explain(self, row: Mapping[str, Any], state: State) -> str:
-        table = state.tables[GROUPS]
+        table = group_table(state)
         value = row.get(self.by)
         if any(row.get(name) is None for name in self._columns):
             return f"no value in {' and '.join(self._columns)}"
@@ -126,7 +135,7 @@ class Top(Step):
         if index < 0:
             return "a group that was not there when the threshold was found: kept"
         group = table.slice(index, 1).to_pylist()[0]
-        of = f" of {groups.names()[index]}" if self._columns else ""
+        of = f" of {groups.name(index)}" if self._columns else ""
         return f"{self.by} = {number(value)}; {self._threshold(group)}{of}"
 
     def _threshold(self, group: Mapping[str, Any]) -> str:
@@ -138,14 +147,14 @@ class Top(Step):
 
     def limits(self, state: State) -> list[Limit]:
         """The one threshold, if rows are not ranked by group."""
-        values = state.tables[GROUPS].column("value").to_pylist() if not self.group else []
+        values = group_table(state).column("value").to_pylist() if not self.group else []
         if len(values) != 1 or not isinstance(values[0], int | float) or not math.isfinite(values[0]):
             return []
         sign = "≤" if self.lowest else "≥"
         return [Limit(column=self.by, value=float(values[0]), words=f"top {sign} {number(values[0])}")]
 
     def learned(self, state: State) -> str:
-        table = state.tables[GROUPS]
+        table = group_table(state)
         if not self._columns:
             return self._threshold(table.to_pylist()[0])
         kept, rows = (pc.sum(table.column(name)).as_py() or 0 for name in ("kept", "rows"))
@@ -153,11 +162,6 @@ class Top(Step):
         names = ", ".join(self._columns)
         text = f"{kept:,} of {in_rows(rows)} kept: the {best} {self.by} of {in_groups(len(table))} of {names}"
         return text + without_rows(table)
-
-
-def _cuts_of(table: pa.Table) -> RankCuts:
-    """The thresholds; at the end one that keeps all, for the id -1 of rows whose group is not in the table."""
-    return RankCuts(*(np.append(table.column(name).to_numpy(), ALL) for name in ("key", "rank")))
 
 
 def _count_kept(frame: Frame, groups: Groups, order: Ranking, cuts: RankCuts) -> np.ndarray:

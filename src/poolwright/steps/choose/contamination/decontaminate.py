@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import PurePath
 from typing import Annotated, Any, ClassVar, Self
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, WithJsonSchema, model_validator
 
-from poolwright.core.columns import PHASH, SHA256, UID, is_text, is_vector, same_space
+from poolwright.core.columns import PDQ, PHASH, SHA256, UID, is_text, is_vector, same_space
 from poolwright.core.errors import StepError, did_you_mean
 from poolwright.core.frame import Context, Frame, OtherRows
 from poolwright.core.images.phash import FLAT_HASHES
@@ -25,11 +26,11 @@ from poolwright.core.step import Kind, Outcome, Reason
 from poolwright.core.wording import rows as in_rows
 from poolwright.core.wording import some
 from poolwright.kernels.selection.lookup.value_index import plain
-from poolwright.steps.choose.contamination.lookup import NearRows, meet
-from poolwright.steps.choose.contamination.other_sets import VECTOR, other_sets
+from poolwright.steps.choose.contamination.lookup import WORDS, NearRows, meet
+from poolwright.steps.choose.contamination.other_sets import VECTOR, Keys, other_sets
 from poolwright.steps.other_sources import is_file, resolved
 
-_HOW = ("sha256", "phash", "vectors")
+_HOW = ("sha256", "phash", "vectors", "pdq")
 
 
 def _named(default: str) -> BeforeValidator:
@@ -60,6 +61,7 @@ class Decontaminate(JoiningStep):
     - `sha256`: equal values.
     - `phash`: 64-bit hashes, as `hash` gives them, that differ in at most `distance` bits. The hash of a flat picture,
       such as zeros alone, is near nothing.
+    - `pdq`: 256-bit hashes that differ in at most `pdq_distance` bits.
     - `vectors`: the cosine is `above` or more. All pairs are compared, exactly.
 
     `why` names the set and the row, the nearest if there are several; with `into`, so do a column and the `ledger`.
@@ -75,6 +77,7 @@ class Decontaminate(JoiningStep):
         Reason("equal_file", "another set has the same file (equal SHA-256)"),
         Reason("equal_look", "another set has a picture of almost the same perceptual hash"),
         Reason("near_vector", "the vector of a row of another set is near"),
+        Reason("near_pdq", "another set has a picture of almost the same PDQ hash"),
     )
 
     against: Sets = Field(description="the other sets: pools or tables of the recipe, or files, one or several")
@@ -85,6 +88,12 @@ class Decontaminate(JoiningStep):
         default=None, description="column of 64-bit hashes in 16 hex digits; true means phash"
     )
     distance: int = Field(default=4, ge=0, le=16, description="most bits in which near hashes differ")
+    pdq: Annotated[Column | None, _named(PDQ), _COLUMN_OR_TRUE] = Field(
+        default=None, description="column of PDQ hashes in 64 hex digits; true means pdq"
+    )
+    pdq_distance: int = Field(
+        default=31, ge=0, le=31, description="most bits in which near PDQ hashes differ; its authors recommend 31"
+    )
     vectors: Column | None = Field(default=None, description="column of vectors")
     above: float = Field(default=0.95, gt=0, le=1, description="least cosine of near vectors")
     into: Column | None = Field(
@@ -96,8 +105,8 @@ class Decontaminate(JoiningStep):
 
     @model_validator(mode="after")
     def _compares(self) -> Self:
-        if not (self.sha256 or self.phash or self.vectors):
-            raise ValueError("needs sha256, phash or vectors: give at least one")
+        if not self.compared:
+            raise ValueError("needs sha256, phash, pdq or vectors: give at least one")
         if len(set(self.against)) < len(self.against):
             raise ValueError("'against' names a set twice")
         return self
@@ -164,7 +173,7 @@ class Decontaminate(JoiningStep):
                 if how == "vectors":
                     mapped[how] = sets.vectors(column, frame.schema.field(column))
                 else:
-                    mapped[how] = sets.sorted_keys(column, hash_keys if how == "phash" else digest_keys)
+                    mapped[how] = sets.sorted_keys(column, _KEYS[how])
             values = {"sets": self._names, "rows": sets.rows, "without": sets.without}
         return State(values, mapped=mapped)
 
@@ -187,7 +196,8 @@ class Decontaminate(JoiningStep):
         left = np.ones(len(rows), bool)
         for how, column in self.compared.items():
             values = plain_or_vectors(rows, column, how)
-            met[how] = meet(how, values, left, state.mapped[how], self.distance, self.above)
+            distance = self.pdq_distance if how == "pdq" else self.distance
+            met[how] = meet(how, values, left, state.mapped[how], distance, self.above)
             left &= met[how].row < 0
         return met
 
@@ -201,6 +211,7 @@ class Decontaminate(JoiningStep):
                 what = {
                     "sha256": "equal SHA-256",
                     "phash": f"{found.value[0]:g} bits",
+                    "pdq": f"{found.value[0]:g} bits of PDQ",
                     "vectors": f"cosine {found.value[0]:.4f}",
                 }
                 return f"{what[how]}: '{found.uid_of(0)}' of {found.set_of(0, state)}"
@@ -219,24 +230,29 @@ def digest_keys(values: pa.Array) -> pa.Array:
     return pc.if_else(pc.equal(texts, ""), None, texts)
 
 
-def hash_keys(values: pa.Array) -> pa.Array:
-    """Return perceptual hashes in lower case; null for those that say nothing about a picture.
+def hash_keys(bits: int, values: pa.Array) -> pa.Array:
+    """Return hashes of pictures in lower case; null for those that say nothing about a picture.
 
     Raises:
-        StepError: a value is no hash of 16 hex digits.
+        StepError: a value is no hash of so many bits.
     """
     texts = pc.utf8_lower(plain(values))
     texts = pc.if_else(pc.is_in(texts, value_set=pa.array(FLAT_HASHES)), None, texts)
-    bad = next(
-        (text for text in texts.to_pylist() if text is not None and not re.fullmatch(r"[0-9a-f]{16}", text)), None
-    )
+    digits = re.compile(f"[0-9a-f]{{{bits // 4}}}")
+    bad = next((text for text in texts.to_pylist() if text is not None and not digits.fullmatch(text)), None)
     if bad is not None:
-        raise StepError(f"decontaminate: '{bad}' is not a 64-bit hash of 16 hex digits; compute them with `hash`")
+        raise StepError(
+            f"decontaminate: '{bad}' is not a {bits}-bit hash of {bits // 4} hex digits; compute them with `hash`"
+        )
     return texts
+
+
+_KEYS: Mapping[str, Keys] = {"sha256": digest_keys} | {how: partial(hash_keys, 64 * WORDS[how]) for how in WORDS}
+"""How values are brought into the form in which they are compared."""
 
 
 def plain_or_vectors(rows: Rows, column: str, how: str) -> pa.Array | npt.NDArray[Any]:
     """Return the values of a column as they are compared."""
     if how == "vectors":
         return rows.vectors(column)
-    return (hash_keys if how == "phash" else digest_keys)(rows.column(column))
+    return _KEYS[how](rows.column(column))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from poolwright.kernels.similarity.hash_search import HashSearch
 from poolwright.kernels.similarity.pairs import Screen, learn_screen, scan_pairs
 from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
 from poolwright.steps.choose.contamination.other_sets import HASH, KEY, SET, VECTOR
+
+WORDS = {"phash": 1, "pdq": 4}
+"""Words of 64 bits of the hashes of pictures, each of 16 hex digits."""
 
 _LEARN_FROM = 4_096
 """Rows that a screen is learned from."""
@@ -53,18 +57,21 @@ def meet(
     """Find for each row one of the others that it is near.
 
     Args:
-        how: 'sha256', 'phash' or 'vectors'.
+        how: 'sha256', 'phash', 'pdq' or 'vectors'.
         values: the digests or hashes, as texts, or the vectors (n, d).
         wanted: bool (n,), rows to look at.
+        others: the rows of the sets, as `OtherSets` returns them.
+        distance: most bits in which near hashes differ.
+        above: least cosine of near vectors.
     """
     places = np.flatnonzero(wanted)
     row, value = np.full(len(wanted), -1, np.int64), np.zeros(len(wanted))
     if how == "sha256":
         row[places] = once("digests", others, _index_of).find([values.take(pa.array(places))])
-    elif how == "phash":
+    elif how in WORDS:
         places = places[values.is_valid().to_numpy(zero_copy_only=False)[places]]
-        search = once(f"hashes {distance}", others, lambda table: HashSearch(_numbers(table.column(KEY)), distance))
-        row[places], value[places] = search.nearest(_numbers(values.take(pa.array(places))))
+        search = once(f"hashes {distance}", others, partial(_search_of, WORDS[how], distance))
+        row[places], value[places] = search.nearest(_numbers(values.take(pa.array(places)), WORDS[how]))
     else:
         _nearest_vectors(values, places, others, above, row, value)
     return NearRows(others, row, value)
@@ -74,9 +81,14 @@ def _index_of(table: pa.Table) -> KeyIndex:
     return KeyIndex(table.column(HASH), [table.column(KEY)])
 
 
-def _numbers(texts: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint64]:
+def _search_of(words: int, distance: int, table: pa.Table) -> HashSearch:
+    return HashSearch(_numbers(table.column(KEY), words), distance)
+
+
+def _numbers(texts: pa.Array | pa.ChunkedArray, words: int) -> npt.NDArray[np.uint64]:
+    """Return hashes as numbers (n, words)."""
     data = b"".join(bytes.fromhex("".join(texts[at : at + 4096].to_pylist())) for at in range(0, len(texts), 4096))
-    return np.frombuffer(data, ">u8").astype(np.uint64)
+    return np.frombuffer(data, ">u8").astype(np.uint64).reshape(-1, words)
 
 
 def _nearest_vectors(

@@ -9,16 +9,19 @@ import numpy as np
 import pyarrow as pa
 
 from poolwright.core.columns import UID
-from poolwright.core.rows import Rows
+from poolwright.core.rows import Rows, one_array
 from poolwright.core.runtime.spread import Spread
 from poolwright.kernels.clusters.cells import Cells
 from poolwright.kernels.clusters.spanning_forest import SpanningForest
+from poolwright.kernels.selection.groups import local_groups
 from poolwright.kernels.selection.hashing import hash64
+from poolwright.kernels.selection.lookup.key_index import key_hashes
+from poolwright.kernels.selection.lookup.value_index import plain
 from poolwright.kernels.similarity.near_duplicates import distinct_rows
 from poolwright.kernels.similarity.pairs import Screen, scan_pairs
 from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
 
-PLACE, HOME, VECTOR = "place", "home", "vector"
+PLACE, HOME, VECTOR, CLUSTER = "place", "home", "vector", "cluster"
 LEFT, RIGHT, COSINE = "left", "right", "cosine"
 ROWS = b"rows"
 """Metadata of the links of a partition: its rows, without guests."""
@@ -51,6 +54,23 @@ class DealCells:
         row, cell = self.cells.visits(unit_rows(vectors[usable]), self.margin)
         home = np.append(True, row[1:] != row[:-1])[: len(row)]
         return _dealt(rows, self.column, places, usable[row], home), cell
+
+
+@dataclass(frozen=True)
+class DealClusters:
+    """Deals rows out by a hash of their cluster; rows without a direction or a cluster are left out."""
+
+    column: str
+    clusters: str
+    partitions: int
+
+    def __call__(self, rows: Rows, places: np.ndarray) -> tuple[pa.Table, np.ndarray]:
+        known = rows.column(self.clusters).is_valid().to_numpy(zero_copy_only=False)
+        usable = np.flatnonzero(known & has_direction(rows.vectors(self.column)))
+        cluster = plain(rows.column(self.clusters).take(pa.array(usable)))
+        table = _dealt(rows, self.column, places, usable, np.ones(len(usable), bool))
+        partition = key_hashes([cluster]) % np.uint64(self.partitions)
+        return table.append_column(CLUSTER, cluster), partition.astype(np.int64)
 
 
 def _dealt(rows: Rows, column: str, places: np.ndarray, taken: np.ndarray, home: np.ndarray) -> pa.Table:
@@ -124,6 +144,24 @@ class CompareCell:
         _link_within(forest, mine, self.least, self.screen)
         _link_between(forest, mine, guests, self.least, self.screen)
         return _links(forest, [table], len(mine.table))
+
+
+@dataclass(frozen=True)
+class CompareClusters:
+    """Compares the rows of each cluster of a partition with each other, all pairs."""
+
+    least: float
+
+    def __call__(self, partition: int, spread: Spread) -> pa.Table:
+        table, forest = spread.read(partition), SpanningForest()
+        cluster, _ = local_groups([one_array(table.column(CLUSTER))])
+        order = np.argsort(cluster, kind="stable")
+        for rows in np.split(order, np.flatnonzero(np.diff(cluster[order])) + 1):
+            _link_within(forest, _Block.of(table.take(pa.array(rows))), self.least, None)
+        return _links(forest, [table], len(table))
+
+
+Compare = CompareBlocks | CompareCell | CompareClusters
 
 
 def _following(partition: int, partitions: int) -> Iterator[int]:

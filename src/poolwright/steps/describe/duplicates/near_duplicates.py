@@ -22,6 +22,7 @@ from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.wording import groups as in_groups
 from poolwright.core.wording import rows as in_rows
 from poolwright.kernels.selection.group_counts import count_rows
+from poolwright.kernels.selection.groups import check_groupable
 from poolwright.kernels.selection.lookup.value_index import ValueIndex
 from poolwright.kernels.selection.ranks import check_orderable
 from poolwright.kernels.similarity.connected_components import Links
@@ -36,6 +37,8 @@ from poolwright.steps.describe.duplicates.vectors import Linked, Method, VectorL
 
 Keep = Literal["all", "first", "best", "far", "near"]
 
+_COMPARING = ("method", "probes", "recall")
+
 
 class NearDuplicates(Step):
     """Group rows that show nearly the same, so that `split: {group: duplicate_group}` keeps them on one side.
@@ -47,7 +50,9 @@ class NearDuplicates(Step):
     - `vectors`: the cosine is `above` or more. `method: exact` compares all pairs. `cells` compares rows that are near
       each other by a rough measure, which takes far less time; it measures how many pairs that misses, and compares
       more rows until the recall is the wanted one. `auto` is exact up to 500 MB of vectors. Vectors are written to
-      files in the run folder for the time of the fit, and are not held in memory.
+      files in the run folder for the time of the fit, and are not held in memory. With `clusters`, such as those of
+      `cluster`, all pairs within a cluster are compared and no others, as in SemDeDup (Abbas et al. 2023, arXiv
+      2303.09540).
     - `phash`: hashes of 64 or 256 bits, as `hash` gives them (`phash` and `pdq`), that differ in at most `distance`
       bits. Flat pictures have none; they, and other rows without a hash, are linked by an equal `sha256` alone, if the
       table has it. A hash of 64 bits that is zeros alone (or ones, or of which the first bit alone is 1) counts as
@@ -59,7 +64,8 @@ class NearDuplicates(Step):
     A group is named by its smallest uid, and a row without near-duplicates by its own, whatever the order of the rows.
     Rows that lack a value are not linked by it. With `keep`, one row of each group stays: that with the smallest uid
     (first), that with the highest value of `by` (best), or that whose vector is farthest from the centre of its cell,
-    as in SemDeDup (far), or nearest to it (near).
+    (far), or nearest to it (near). `keep: best, by: cluster_distance` is the rule of SemDeDup's paper: of each group
+    within a cluster the row farthest from its centroid.
 
     State: the rows of groups of two and more, with the row that stays and the cosine with it; how many rows would be
     dropped at higher cosines; the recall.
@@ -84,6 +90,9 @@ class NearDuplicates(Step):
         default=2, ge=1, le=16, description="cells: cells that a row is compared in, on average; widened for `recall`"
     )
     recall: Share = Field(default=0.99, description="cells: share of the pairs that are to be found, as measured")
+    clusters: Column | None = Field(
+        default=None, description="column of clusters: vectors are compared with those of the same cluster alone"
+    )
     phash: Column | None = Field(default=None, description="column of hashes in 16 hex digits (phash) or 64 (pdq)")
     distance: int = Field(
         default=4, ge=0, le=31, description="most bits in which linked hashes differ; for hashes of 64 bits at most 16"
@@ -111,17 +120,28 @@ class NearDuplicates(Step):
         if (self.keep == "best") != (self.by is not None):
             raise ValueError("keep: best and by: COLUMN go together")
         if not self.vectors:
-            about = [name for name in ("above", "method", "probes", "recall") if name in self.model_fields_set]
+            about = [name for name in ("above", *_COMPARING, "clusters") if name in self.model_fields_set]
             if about and about != ["above"]:
                 raise ValueError(f"{about[-1]} is about `vectors`: name their column")
             if self.keep in ("far", "near"):
                 raise ValueError(f"keep: {self.keep} is about `vectors`: name their column")
+        if self.clusters:
+            unused = [name for name in _COMPARING if name in self.model_fields_set]
+            if unused:
+                raise ValueError(
+                    f"{unused[0]} has no effect with `clusters`: all pairs of each are compared; remove it"
+                )
+            if self.keep in ("far", "near"):
+                raise ValueError(
+                    f"keep: {self.keep} is about cells that the step makes itself; with `clusters`, keep the row "
+                    "farthest from its centroid by 'keep: best, by: cluster_distance', a column of `cluster`"
+                )
         if self.into == UID:
             raise ValueError("'uid' names the rows; give the groups another column")
         return self
 
     def needs(self) -> tuple[str, ...]:
-        named = (*(self.same or ()), self.vectors, self.phash, self.by, UID)
+        named = (*(self.same or ()), self.vectors, self.clusters, self.phash, self.by, UID)
         return tuple(dict.fromkeys(name for name in named if name))
 
     def optional(self) -> tuple[str, ...]:
@@ -136,6 +156,8 @@ class NearDuplicates(Step):
             raise StepError(f"near_duplicates: 'within' needs one column of times among {', '.join(self.same or ())}")
         if self.vectors and not is_vector(given.field(self.vectors).type):
             raise StepError(f"near_duplicates: '{self.vectors}' holds no vectors")
+        if self.clusters:
+            check_groupable(self.verb, given, (self.clusters,))
         if self.phash and not is_text(given.field(self.phash).type):
             raise StepError(f"near_duplicates: '{self.phash}' holds no text; `hash` gives hashes of 16 hex digits")
         if self.by:
@@ -212,6 +234,9 @@ class NearDuplicates(Step):
             text += f"; {in_rows(values['unhashed'])} without a hash that says something"
         if values.get("undirected"):
             text += f"; {in_rows(values['undirected'])} without a vector that has a direction"
+            text += ", or without a cluster" if self.clusters else ""
+        if self.clusters:
+            text += f"; compared within the clusters of {self.clusters}"
         if values.get("method") == "cells":
             text += f"; {words(values, self.probes, self.recall)}"
         return f"{text}; one of each kept" if self.keep != "all" else text

@@ -24,10 +24,13 @@ from poolwright.steps.describe.duplicates.comparing import (
     LEFT,
     RIGHT,
     ROWS,
+    Compare,
     CompareBlocks,
     CompareCell,
+    CompareClusters,
     DealBlocks,
     DealCells,
+    DealClusters,
 )
 from poolwright.steps.describe.duplicates.recall import choose_probes
 from poolwright.steps.describe.duplicates.samples import LEARNED_FROM, SEARCHED, DrawnRows, draw
@@ -77,6 +80,8 @@ class Comparison(Protocol):
     def probes(self) -> float: ...
     @property
     def recall(self) -> float: ...
+    @property
+    def clusters(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,7 @@ class VectorLinks:
         method: see `NearDuplicates`.
         probes: likewise.
         recall: likewise.
+        clusters: likewise.
     """
 
     frame: Frame
@@ -100,12 +106,13 @@ class VectorLinks:
     method: Method
     probes: float
     recall: float
+    clusters: str | None = None
 
     @classmethod
     def of(cls, frame: Frame, context: Context, step: Comparison) -> VectorLinks:
         """Return the links that a step asks for."""
         assert step.vectors is not None
-        return cls(frame, context, step.vectors, step.above, step.method, step.probes, step.recall)
+        return cls(frame, context, step.vectors, step.above, step.method, step.probes, step.recall, step.clusters)
 
     @cached_property
     def count(self) -> int:
@@ -141,6 +148,8 @@ class VectorLinks:
             files: leaving it erases the vectors on disk, and which rows they link: after the fit, so that one that is
                 killed later compares no rows again.
         """
+        if self.clusters is not None:
+            return self._compare_clusters(files, self.clusters)
         if self.exact or self.cells is None:
             return self._compare_all(files)
         searched = draw(self.frame, self.column, self.count, SEARCHED, self.context.key, "recall")
@@ -165,6 +174,14 @@ class VectorLinks:
         found.values.update({"method": "cells", "cells": len(self.cells), **chosen.values()})
         return found
 
+    def _compare_clusters(self, files: ExitStack, clusters: str) -> Linked:
+        partitions = min(max(1, -(-self.bytes // BLOCK_BYTES)), MOST_CELLS)
+        deal = DealClusters(self.column, clusters, partitions)
+        dealt = files.enter_context(self.frame.spread((UID, self.column, clusters), deal, partitions, "clusters"))
+        found = _gathered(dealt, CompareClusters(self.least), self.least, self.count)
+        found.values["method"] = "clusters"
+        return found
+
     def _compare_all(self, files: ExitStack) -> Linked:
         blocks = max(1, -(-self.bytes // BLOCK_BYTES))
         screen = self._screen([self.sample.unit]) if blocks > 1 else None
@@ -181,7 +198,7 @@ class VectorLinks:
         return learn_screen(self.sample.unit[:2_048], trials, self.least) if trials else None
 
 
-def _gathered(dealt: Spread, compare: CompareBlocks | CompareCell, least: float, count: int) -> Linked:
+def _gathered(dealt: Spread, compare: Compare, least: float, count: int) -> Linked:
     """Compare the rows of every partition, and keep the links that connect rows."""
     forest, places, uids = SpanningForest(), [np.empty(0, np.int64)], [pa.array([], pa.large_string())]
     directed = 0

@@ -1,17 +1,14 @@
-"""A generated CommonPool of any size: shards as DataComp publishes them, in which few rows are of a wanted class.
+"""Generate a CommonPool of any size: shards as DataComp publishes them, in which few rows are of a wanted class.
 
 Vectors are around 400 centres of a sphere, more of them around some centres than around others, as those of real
 images do: all share a direction, and within a cluster a few directions vary more than the rest. Some clusters are
 'maps', 0.75 % of the rows together; for each there are two that are easily mistaken for it. A support vector machine
 on a few thousand balanced examples therefore has a few hundred support vectors, and makes mistakes.
-
-    python -m benchmarks.generate_commonpool FOLDER ROWS SHARDS
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +20,7 @@ import pyarrow.parquet as pq
 WIDTHS = {"b32_img": 512, "b32_txt": 512, "l14_img": 768, "l14_txt": 768}
 CLUSTERS, MAPS, NEIGHBOURS = 400, 12, 2
 PREVALENCE = 0.0075
+SEED = 4
 CONFUSING = 0.03
 """Share of the rows that are in the neighbours of the clusters of maps."""
 
@@ -37,7 +35,7 @@ _BLOCK = 4_096
 
 
 @dataclass(frozen=True)
-class Made:
+class GeneratedPool:
     """The rows written, and how many of them are maps."""
 
     rows: int
@@ -45,7 +43,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class World:
+class PoolVectors:
     """The distribution of the vectors. Depends on the seed alone.
 
     Attributes:
@@ -60,7 +58,7 @@ class World:
     scales: dict[str, np.ndarray]
 
     def vectors(self, array: str, clusters: np.ndarray, stream: Sequence[int]) -> np.ndarray:
-        """A vector of each row's cluster: float16 (n, d), unit length."""
+        """Return a vector of each row's cluster: float16 (n, d), unit length."""
         generator = np.random.default_rng([self.seed, *stream, *array.encode()])
         centres, scales = self.centres[array], self.scales[array]
         found = np.empty((len(clusters), len(scales)), np.float16)
@@ -74,8 +72,8 @@ class World:
         return found
 
 
-def world(seed: int, arrays: Sequence[str] = ("l14_img",)) -> World:
-    """The world of a seed."""
+def world(seed: int, arrays: Sequence[str] = ("l14_img",)) -> PoolVectors:
+    """Make the world of a seed."""
     generator = np.random.default_rng([seed, 0])
     weights = (1 + np.arange(CLUSTERS)) ** -0.7
     near = MAPS * (1 + NEIGHBOURS)
@@ -85,7 +83,9 @@ def world(seed: int, arrays: Sequence[str] = ("l14_img",)) -> World:
     centres, scales = {}, {}
     for array in WIDTHS:
         centres[array], scales[array] = _centres(generator, WIDTHS[array])
-    return World(seed, weights, {array: centres[array] for array in arrays}, {array: scales[array] for array in arrays})
+    return PoolVectors(
+        seed, weights, {array: centres[array] for array in arrays}, {array: scales[array] for array in arrays}
+    )
 
 
 def _centres(generator: np.random.Generator, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -104,7 +104,7 @@ def _unit(values: np.ndarray) -> np.ndarray:
 
 
 def examples(seed: int, each: int, stream: int, array: str = "l14_img") -> tuple[np.ndarray, np.ndarray]:
-    """Examples as people would collect them: as many maps as others, none of them rows of the pool.
+    """Make examples as people would collect them: as many maps as others, none of them rows of the pool.
 
     Args:
         seed: of the pool.
@@ -129,7 +129,9 @@ def _shares(weights: np.ndarray) -> np.ndarray:
     return shares
 
 
-def write(folder: Path, rows: int, shards: int, arrays: Sequence[str] = ("l14_img",), seed: int = 4) -> Made:
+def write(
+    folder: Path, rows: int, shards: int, arrays: Sequence[str] = ("l14_img",), seed: int = SEED
+) -> GeneratedPool:
     """Write a pool shard by shard, a shard in memory at once; done once for the same arguments.
 
     A shard is `00000000.parquet`, with the published columns and `truth` (bool), next to `00000000.npz`, stored.
@@ -139,7 +141,7 @@ def write(folder: Path, rows: int, shards: int, arrays: Sequence[str] = ("l14_im
     if record.exists():
         known = json.loads(record.read_text())
         if known["asked"] == asked:
-            return Made(rows, known["maps"])
+            return GeneratedPool(rows, known["maps"])
     folder.mkdir(parents=True, exist_ok=True)
     for old in (record, *folder.glob("*.parquet"), *folder.glob("*.npz")):
         old.unlink(missing_ok=True)
@@ -148,11 +150,11 @@ def write(folder: Path, rows: int, shards: int, arrays: Sequence[str] = ("l14_im
         count = rows * (shard + 1) // shards - rows * shard // shards
         maps += _write_shard(folder / f"{shard:08d}", made, shard, count, arrays)
     record.write_text(json.dumps({"asked": asked, "maps": maps}))
-    return Made(rows, maps)
+    return GeneratedPool(rows, maps)
 
 
-def _write_shard(base: Path, made: World, shard: int, rows: int, arrays: Sequence[str]) -> int:
-    """One shard; returns how many of its rows are maps."""
+def _write_shard(base: Path, made: PoolVectors, shard: int, rows: int, arrays: Sequence[str]) -> int:
+    """Write one shard; returns how many of its rows are maps."""
     generator = np.random.default_rng([made.seed, 2, shard])
     clusters = generator.choice(CLUSTERS, rows, p=made.weights)
     vectors = {array: made.vectors(array, clusters, (2, shard)) for array in arrays}
@@ -187,11 +189,7 @@ def _metadata(generator: np.random.Generator, shard: int, clusters: np.ndarray) 
 
 
 def _hex(generator: np.random.Generator, rows: int, size: int) -> pa.Array:
-    """Strings of `size` random bytes each, hex."""
+    """Return strings of `size` random bytes each, hex."""
     digits = generator.bytes(rows * size).hex().encode()
     offsets = np.arange(rows + 1, dtype=np.int32) * (2 * size)
     return pa.StringArray.from_buffers(rows, pa.py_buffer(offsets.tobytes()), pa.py_buffer(digits))
-
-
-if __name__ == "__main__":
-    print(write(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))

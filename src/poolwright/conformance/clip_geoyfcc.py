@@ -1,4 +1,4 @@
-"""GeoYFCC at its published size, generated, as it stands once it is embedded and labelled.
+"""Generate GeoYFCC at its published size, as it stands once it is embedded and labelled.
 
 1,146,768 rows, 18,814 of ImageNet-21K's 21,843 classes, 62 countries in 6 continents; long-tailed classes, and
 similarities with so few distinct values that the top million is cut through a tie of thousands of rows.
@@ -14,13 +14,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import yaml
 
-from poolwright.recipe.shipped import shipped_text
+from poolwright.api import RunResult
+from poolwright.conformance.reproduction import Reproduction, parameters, shipped_data, without_steps
+from poolwright.core.results.conformance import PublishedNumber
+from poolwright.core.table import Table
 
+NAME, CHOSEN, LARGE, SMALL = (f"clip-geoyfcc{end}" for end in ("", "-classes", "-350", "-45"))
 ROWS, CLASSES, VOCABULARY = 1_146_768, 18_814, 21_843
 LARGEST = 56
 """The published 45 classes are among this many of the largest."""
+
+CAP = 2_000
+_SIZES = "depends on how many images each class has"
 
 CONTINENTS = {
     "Africa": "Egypt Ghana Kenya Morocco Tanzania Uganda|South Africa",
@@ -39,7 +45,7 @@ CONTINENTS = {
 
 
 def countries() -> dict[str, str]:
-    """Continent by country."""
+    """Return the continent by country."""
     found = {}
     for continent, text in CONTINENTS.items():
         singles, *rest = text.split("|")
@@ -48,7 +54,7 @@ def countries() -> dict[str, str]:
 
 
 def write(folder: Path, rows: int = ROWS, classes: int = CLASSES, files: int = 12, seed: int = 1) -> None:
-    """Write the rows as parquet files below `folder`, done once."""
+    """Write the rows as Parquet files below `folder`, once."""
     if (folder / "done").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -128,32 +134,49 @@ def _lines(photo: pa.Array, row: pa.Array) -> pa.Array:
 
 
 def published_45() -> list[str]:
-    """The WordNet ids of the 45 classes, as the shipped recipe lists them."""
-    steps = yaml.safe_load(shipped_text("clip-geoyfcc"))["tables"]["clip-geoyfcc-45"]["steps"]
-    return [str(wnid) for wnid in steps[0]["keep"]["ids"]]
+    """Return the WordNet ids of the 45 classes, as the shipped recipe lists them."""
+    return [str(wnid) for wnid in parameters(shipped_data(NAME), SMALL, "keep")["ids"]]
 
 
-def recipe(rows: Path, out: Path, redraw: bool = False, random: bool = False) -> str:
-    """The shipped recipe over generated rows: what comes before it, and needs images, is left out.
-
-    Args:
-        redraw: whether the cap of the 45 classes is drawn anew.
-        random: whether 45 classes are drawn instead of the published ones.
-    """
-    data: dict[str, Any] = yaml.safe_load(shipped_text("clip-geoyfcc"))
-    data["pools"] = {"geoyfcc": {"read": "table", "path": str(rows)}}
+def prepare(folder: Path) -> dict[str, Any]:
+    """Write the rows; the recipe without what comes before them, and needs images."""
+    write(folder / "rows")
+    data = shipped_data(NAME)
+    data["pools"] = {"geoyfcc": {"read": "table", "path": "rows"}}
     del data["models"], data["figures"]
-    first, small = (data["tables"][f"clip-geoyfcc{name}"] for name in ("", "-45"))
-    first["steps"] = [step for step in first["steps"] if not {"embed", "label"} & set(step)]
-    choose, cap, *rest = small["steps"]
-    if random:
-        choose = {"sample_groups": {"group": "class_index", "n": 45}}
-    cap["cap"]["redraw"] = redraw
-    small["steps"] = [choose, cap, *rest]
-    data["releases"] = [_without_images(release, out) for release in data["releases"]]
-    return yaml.safe_dump(data, sort_keys=False)
+    without_steps(data, NAME, "embed", "label")
+    data["releases"] = [one if one["layout"] == "geoyfcc" else {**one, "images": "none"} for one in data["releases"]]
+    return data
 
 
-def _without_images(release: dict[str, Any], out: Path) -> dict[str, Any]:
-    release = {**release, "to": str(out / Path(release["to"]).name)}
-    return release if release["layout"] == "geoyfcc" else {**release, "images": "none"}
+def compare(result: RunResult) -> tuple[PublishedNumber, ...]:
+    """Count images, classes and domains of the dataset and its subsets."""
+    whole, large, small = (result.tables[name] for name in (NAME, LARGE, SMALL))
+    best = next(row for row in result.tables[CHOSEN].record.funnel if row.verb == "top")
+    numbers = [
+        PublishedNumber("images", ROWS, whole.record.rows_kept, note="generated"),
+        PublishedNumber("classes with images", CLASSES, _values(whole, "class_index"), note="generated"),
+        PublishedNumber("domains", 6, _values(whole, "continent"), note="generated"),
+        PublishedNumber("images of highest similarity", 1_000_000, best.kept, fixed=True),
+        PublishedNumber("domains without the smallest", 5, _values(large, "continent"), fixed=True),
+    ]
+    for table, classes, images in ((large, 350, 338_730), (small, 45, 86_288)):
+        numbers += [
+            PublishedNumber(f"classes of the {classes}-class set", classes, _values(table, "class_index"), fixed=True),
+            PublishedNumber(f"its images, at most {CAP:,} per class", images, table.record.rows_kept, note=_SIZES),
+        ]
+    return tuple(numbers)
+
+
+def _values(table: Table, column: str) -> int:
+    return len(pc.unique(table.read([column])[column]))
+
+
+REPRODUCTION = Reproduction(
+    NAME,
+    "arXiv 2312.00364",
+    "1,146,768 rows with country, class and similarity stand for GeoYFCC after `embed` and `label`; releases are made "
+    "without images.",
+    prepare,
+    compare,
+)

@@ -1,0 +1,1 @@
+"""Draw rows by the histogram of a column."""

@@ -1,0 +1,123 @@
+"""Groups beyond those that are counted in memory: the same decisions, by way of files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from poolwright import api
+from poolwright.core.frame import Context, MemoryFrame
+from poolwright.core.rows import Rows
+from poolwright.core.state import State
+from poolwright.core.step import Step
+from poolwright.kernels.selection import many_groups
+from poolwright.kernels.selection.groups import GROUP_HASH
+from poolwright.steps.choose.balance import Balance
+from poolwright.steps.choose.cap import Cap
+from poolwright.steps.choose.drop_small import DropSmall
+from poolwright.steps.choose.largest import Largest
+from poolwright.steps.choose.sample import Sample
+from poolwright.steps.choose.top import Top
+
+STEPS = [
+    Cap(group=("user",), n=2),
+    Cap(group=("user", "year", "flag"), n=1),
+    Sample(group=("year", "user"), n=3),
+    Balance(group=("user",), n=4),
+    DropSmall(group=("user",), count=3),
+    DropSmall(group=("user",), below=0.001),
+    Top(by="score", n=2, group=("user",)),
+    Top(by="score", fraction=0.5, group=("user",), ties="keep", lowest=True),
+]
+
+RECIPE = """
+recipe: 1
+name: users
+pools: {rows: {read: table, path: rows.parquet}}
+tables:
+  capped: {from: rows, steps: [{cap: {group: user, n: 2}}]}
+"""
+
+
+def table(rows: int = 4_000) -> pa.Table:
+    draw = np.random.default_rng(5)
+    users = (draw.pareto(0.6, rows) * 20).astype(np.int64) % 1_500
+    users[: rows // 20] = 7
+    names = pa.array([f"ü{user}" for user in users], mask=draw.random(rows) < 0.03)
+    return pa.table(
+        {
+            "uid": [f"{row:05d}" for row in range(rows)],
+            "user": names.dictionary_encode(),
+            "year": pa.array(draw.integers(2004, 2007, rows), pa.int16(), mask=draw.random(rows) < 0.03),
+            "flag": draw.random(rows) < 0.5,
+            "score": pa.array(draw.integers(0, 9, rows) / 4, mask=draw.random(rows) < 0.03),
+        }
+    )
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(many_groups, "MANY", 100)
+    monkeypatch.setattr(many_groups, "_ROWS", 700)
+
+
+def drops(step: Step, state: State, pool: pa.Table) -> list[int]:
+    found = [step.apply(Rows(pool.slice(at, 977)), state).drop for at in range(0, len(pool), 977)]
+    return [code for drop in found if drop is not None for code in drop.tolist()]
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: f"{step.verb}-{'-'.join(step.group)}")
+def test_the_same_rows_and_words(step: Step, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pool = table()
+    whole = step.fit(MemoryFrame(pool), Context(key=3))
+    monkeypatch.setattr(many_groups, "MANY", 100)
+    monkeypatch.setattr(many_groups, "_ROWS", 700)
+    many = step.fit(MemoryFrame(pool, (500, 500, 3_000), 256), Context(key=3))
+    assert GROUP_HASH in many.mapped["groups"].column_names
+    assert len(many.mapped["groups"]) == len(whole.tables["groups"])
+    many.save(tmp_path, "01")
+    saved = State.load(tmp_path, "01")
+    assert drops(step, saved, pool) == drops(step, whole, pool)
+    words = [step.learned(state).split("dropped: ") for state in (saved, whole)]
+    assert words[0][0] == words[1][0]  # which of equally large groups are named is open
+    assert [text[-13:] for text in words[0]] == [text[-13:] for text in words[1]]
+    # Rows of unknown groups, with values coded and typed otherwise.
+    new = table(300).set_column(1, "user", pa.array([f"ü{user}" for user in range(1_400, 1_700)]))
+    assert drops(step, saved, new) == drops(step, whole, new)
+    row = pool.slice(100, 1).to_pylist()[0]
+    assert step.explain(row, saved) == step.explain(row, whole)
+
+
+@pytest.mark.usefixtures("few")
+def test_order_cuts_and_batches_change_no_byte(tmp_path: Path) -> None:
+    pool, step = table(), Cap(group=("user",), n=2)
+    order = np.random.default_rng(0).permutation(len(pool))
+    frames = [MemoryFrame(pool), MemoryFrame(pool.take(order), (10, 2_000), 64)]
+    digests = [step.fit(frame, Context()).save(tmp_path, str(at)) for at, frame in enumerate(frames)]
+    assert digests[0] == digests[1]
+
+
+def test_a_run_is_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pq.write_table(table(1_000).select(["uid", "user"]), tmp_path / "rows.parquet", row_group_size=200)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE)
+    kept = []
+    for most in (10_000, 50):
+        monkeypatch.setattr(many_groups, "MANY", most)
+        found = api.run(recipe, tmp_path / str(most)).tables["capped"]
+        kept.append(found.read(["uid", "user"]))
+        assert not list((found.folder / "work").glob("spread/*"))
+    assert 0 < len(kept[0]) < 1_000
+    assert kept[0].equals(kept[1])
+
+
+@pytest.mark.usefixtures("few")
+def test_steps_that_compare_groups_count_all_of_them() -> None:
+    pool = table()
+    state = Largest(group=("user",), n=3).fit(MemoryFrame(pool), Context())
+    assert len(state.tables["groups"]) > 100
+    assert not state.mapped
