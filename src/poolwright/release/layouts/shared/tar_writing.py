@@ -89,7 +89,7 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenStretch:
     """What a worker has written: shards, the counts of their images, and how many rows they have."""
 
     shards: list[WrittenShard]
@@ -105,7 +105,7 @@ class ShardWriter:
     form: ShardForm
     stretches: Sequence[Stretch]
 
-    def __call__(self, unit: int) -> Written:
+    def __call__(self, unit: int) -> WrittenStretch:
         """Write the shards of one stretch.
 
         Raises:
@@ -130,7 +130,7 @@ class ShardWriter:
                 rows += added
                 if all(one.full for one in shards.values()):
                     break
-            return Written([shard for one in shards.values() for shard in one.finish()], reader.counts, rows)
+            return WrittenStretch([shard for one in shards.values() for shard in one.finish()], reader.counts, rows)
 
 
 class _StretchRows:
@@ -201,14 +201,14 @@ class _Plan:
     def __init__(self, source: SampleSource, form: ShardForm, splits: Mapping[str | None, str]) -> None:
         self._table, self._most_rows = Table(source.table), form.most_rows
         self.stretches = _stretches(self._table, source, form, splits)
-        self.found: dict[int, Written] = {}
+        self.found: dict[int, WrittenStretch] = {}
         self._wrong: set[int] = set()
 
     def left(self) -> list[int]:
         """Return the stretches that are not written."""
         return [unit for unit in range(len(self.stretches)) if unit not in self.found and unit not in self._wrong]
 
-    def changes_with(self, unit: int, written: Written) -> bool:
+    def changes_with(self, unit: int, written: WrittenStretch) -> bool:
         """Take what was written; return whether that changes the stretches that are left."""
         self.found[unit] = written
         mine = [at for at, one in enumerate(self.stretches) if one.splits == self.stretches[unit].splits]
