@@ -32,6 +32,7 @@ WANTED = {
     "svm-run": "the same as a whole `poolwright apply`: start, digests, ledger, all columns and vectors",
     "clip_score": "best 30 % by CLIP score of 5 million rows, whole run: our rows/s over plain PyArrow and NumPy",
     "commonpool": "rows/s and core over 5 million rows, all in, over MapPool's published 7,100; under 2 GB",
+    "even": "200 of 20,000 rows with even attributes: a plain loop's time over ours; at least 50, the same rows",
     "kmeans": "K-means in 1,000 classes of 1,300 x 512: scikit-learn's time over ours; at least 8, under 3 GB",
     "kmeans-2048": "the same, 200 classes of 1,300 x 2,048",
     "kmeans-large": "100,000 x 256 in 1,000 clusters: faiss-cpu's time for 25 iterations over ours; at least 2",
@@ -47,6 +48,7 @@ WANTED = {
     "dedup": "near-duplicates of 1 million x 512 by cells, whole run: time of faiss by range over ours; at least 25",
     "dedup-scale": "the same for 0.5, 2 and 8 million x 128: exponent of our time; at most 1.4, under 3 GB",
     "leak": "near pairs of 50,000 and 1 million rows x 512, the same: faiss-cpu IndexFlatIP over our time; at least 10",
+    "match": "500,000 entries found in captions: our captions/s and core over a loop of pyahocorasick; at least 10",
     "explore": "a session over 10 million rows, kept and dropped: our time over DuckDB's; at most 1",
 }
 

@@ -33,41 +33,59 @@ class Profile(BaseModel):
         description="exponential: a constant factor from class to class. step: a fifth of the classes has the "
         "largest size, a fifth half of it, the others the smallest"
     )
-    largest: Count = Field(description="rows of the largest class")
+    largest: Count | None = Field(
+        default=None,
+        description="rows of the largest class; default, for lists of attributes: all that the tests leave of it",
+    )
     imbalance: float = Field(ge=1, description="size of the largest class over that of the smallest")
 
     @model_validator(mode="after")
     def _some_rows(self) -> Profile:
-        if self.largest < self.imbalance:
+        if self.largest is not None and self.largest < self.imbalance:
             raise ValueError(
                 f"the smallest class would have {self.largest / self.imbalance:.2g} rows; none can have less than 1"
             )
         return self
 
-    def sizes(self, classes: int) -> list[int]:
-        """Return the sizes of this many classes, rounded down."""
-        smallest = Fraction(self.largest) / exact(self.imbalance)
+    def sizes(self, classes: int, rows: int | None = None) -> list[int]:
+        """Return the sizes of this many classes, rounded down.
+
+        Args:
+            rows: rows of the largest class if `largest` does not give them.
+
+        Raises:
+            StepError: neither does.
+        """
+        largest = rows if self.largest is None else self.largest
+        if largest is None:
+            raise StepError("glt: the rule of 'sizes' needs the rows of the largest class: largest: 500")
+        smallest = Fraction(largest) / exact(self.imbalance)
         if self.shape == "step":
-            steps = [Fraction(self.largest), Fraction(self.largest, 2), smallest]
+            steps = [Fraction(largest), Fraction(largest, 2), smallest]
             # A fifth, another fifth, the rest; half of the largest is never below the smallest.
             parts = [min(5 * number // max(classes, 1), 2) for number in range(classes)]
             return [int(max(steps[part], smallest)) for part in parts]
         # In decimals, which are the same on every machine.
         ratio, last = Decimal(repr(self.imbalance)), max(classes - 1, 1)
-        return [int(self.largest / ratio ** (Decimal(number) / last)) for number in range(classes)]
+        return [int(largest / ratio ** (Decimal(number) / last)) for number in range(classes)]
 
 
-def sizes_for(sizes: ImageNetGlt | Profile | tuple[int, ...], file: str | None, classes: int) -> list[int]:
+def sizes_for(
+    sizes: ImageNetGlt | Profile | tuple[int, ...], file: str | None, classes: int, rows: int | None = None
+) -> list[int]:
     """Return the sizes of this many classes, by name, rule, list or file.
 
+    Args:
+        rows: rows of the largest class, for a rule that does not give them.
+
     Raises:
-        StepError: the list is for another number of classes, or the file cannot be used.
+        StepError: the list is for another number of classes, the file cannot be used, or rows are not known.
         MissingExtra: as `read_sizes`.
     """
     if file is not None:
         found = read_sizes(file)
     elif isinstance(sizes, Profile):
-        found = sizes.sizes(classes)
+        found = sizes.sizes(classes, rows)
     else:
         found = shipped_sizes(classes) if isinstance(sizes, str) else list(sizes)
     if len(found) != classes:

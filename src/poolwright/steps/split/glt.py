@@ -8,10 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from poolwright.core.columns import ATTRIBUTE, CLASS_INDEX, LABEL, UID, described
+from poolwright.core.columns import ATTRIBUTE, CLASS_INDEX, LABEL, UID
 from poolwright.core.errors import StepError
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Column, Count, Share, Weight, exact, parse_share, share_of
@@ -23,8 +22,8 @@ from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.kernels.selection.group_counts import count_groups
 from poolwright.kernels.selection.groups import Groups, check_groupable, groups_of, lacks_value
-from poolwright.kernels.selection.row_sets import RowSets
-from poolwright.reference.glt_sets import FREQUENCY, GROUPS, SETS, SPLIT_CBL, SPLIT_GLT, TITLES
+from poolwright.reference.glt_sets import FREQUENCY, SETS, SPLIT_CBL, SPLIT_GLT
+from poolwright.steps.split.attribute_lists import holds_lists, takes_part
 from poolwright.steps.split.class_sizes import (
     IMAGENET_GLT,
     SHIPPED_SIZES_ARE,
@@ -33,12 +32,13 @@ from poolwright.steps.split.class_sizes import (
     check_sizes,
     sizes_for,
 )
-from poolwright.steps.split.glt_cuts import NOWHERE, SIZES, SetCuts, fit_cuts, no_cuts
+from poolwright.steps.split.glt_columns import GIVEN, columns_of_lists
+from poolwright.steps.split.glt_cuts import NOWHERE, SetCuts, fit_cuts, no_cuts
 from poolwright.steps.split.glt_draws import Counts, SetSizes, draw, find_scale
+from poolwright.steps.split.glt_lists import CLASSES, ListSizes, apply_lists, fit_lists, learned_lists
+from poolwright.steps.split.glt_words import CBL, CELLS, GLT, NUMBER, ROWS, learned_cells
 
-CELLS = "cells"
-GLT, CBL = "glt", "cbl"
-_NUMBER, _FREQUENCY, _ROWS = "class", "frequency", "rows."
+_FREQUENCY = "frequency"
 
 
 def _as_bound(value: Any) -> Any:
@@ -49,17 +49,6 @@ def _as_bound(value: Any) -> Any:
 
 
 Bound = Annotated[int | float, BeforeValidator(_as_bound), WithJsonSchema({"type": ["number", "string"]})]
-
-_SETS = RowSets(
-    TITLES,
-    classes=CLASS_INDEX,
-    attributes=ATTRIBUTE,
-    groups=FREQUENCY,
-    group_names=GROUPS,
-    remarks="An attribute is a cluster of a class, 0 the largest; clusters of the same number in two classes "
-    "have nothing else in common. The sets Test-CBL and Test-GBL are the same in both columns. No image of a test set "
-    "is in another set; Train-GLT and Train-CBL, and their vals, share images.",
-)
 
 
 class Glt(Step):
@@ -83,11 +72,23 @@ class Glt(Step):
     named. Three protocols use them: class-wise LT (train of GLT, test_bl), attribute-wise LT (train of CBL, test_bbl),
     generalized LT (train of GLT, test_bbl).
 
+    With lists of attributes, such as words, `protocol` says which sets are drawn, as MSCOCO-GLT has them: `long_tailed`
+    those of `split_glt`, or `balanced` those of `split_cbl`. Rows without an attribute are dropped, and
+    `ratio`, `smallest` and `scale` have no meaning. In this order:
+
+    - `test_bbl` of each class, one after another the row that makes the standard deviation of the shares of the
+      attributes in the class's Test-GBL least; ties go to the lowest hash.
+    - `test_bl` of each class, at random.
+    - the rest: long-tailed, the `sizes` of the classes, cut to the rows that there are; a rule without `largest` begins
+      with all rows of the largest class. Balanced, `balanced` of each class, or as many as the `smallest` has.
+    - `test_lt` (long-tailed only) and `val`, times the classes, at random from the whole rest; `train` is what remains.
+
     The default numbers are those of ImageNet-GLT. For smaller data, `scale` multiplies every number of rows. `auto`
     takes the rows of the largest class over 1,300, those of ImageNet's, at most 1, times the largest whole percentage
     at which every class has the rows that are asked of it. If a class lacks rows, the error gives its numbers.
 
-    State: per class and attribute the greatest hash ranks of the sets, and their rows.
+    State: per class and attribute the greatest hash ranks of the sets, and their rows; with lists those per class, and
+    the hash ranks of Test-GBL.
     """
 
     verb: ClassVar[str] = "glt"
@@ -100,11 +101,18 @@ class Glt(Step):
     )
 
     label: Column = Field(default=LABEL, description="column of the classes")
-    attribute: Column = Field(default=ATTRIBUTE, description="column of the attributes: integers from 0, the largest")
+    attribute: Column = Field(
+        default=ATTRIBUTE, description="column of the attributes: integers from 0, the largest, or lists of attributes"
+    )
+    protocol: Literal["both", "long_tailed", "balanced"] = Field(
+        default="both", description="the sets to draw: of both protocols, or with lists of attributes of one"
+    )
     ratio: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(7, 2, 1), min_length=1, description="rows of the attributes of a class, as whole numbers"
     )
-    test_bbl: Count = Field(default=20, description="rows of each class and attribute in Test-GBL")
+    test_bbl: Count = Field(
+        default=20, description="rows of each class and attribute in Test-GBL; with lists, of each class"
+    )
     smallest: Share = Field(
         default=0.25,
         description="most that Test-GBL takes of each attribute, as a share of the smallest attribute of the class",
@@ -112,7 +120,11 @@ class Glt(Step):
     test_bl: Count = Field(default=60, description="rows of each class in Test-CBL")
     test_lt: Count = Field(default=60, description="rows in Test-GLT, times the number of classes")
     val: Count = Field(default=30, description="rows in val: of GLT times the number of classes, of CBL in each class")
-    balanced: Count = Field(default=145, description="rows of each class in train and val of CBL together")
+    balanced: Count | Literal["smallest"] = Field(
+        default=145,
+        description="rows of each class in train and val of CBL together; with lists also smallest: as many as the "
+        "smallest class has",
+    )
     sizes: ImageNetGlt | Profile | tuple[Count, ...] = Field(
         default=IMAGENET_GLT,
         description="rows of each class in train, val and test_lt of GLT together, the largest first: imagenet-glt "
@@ -163,24 +175,46 @@ class Glt(Step):
     def gives(self, given: pa.Schema) -> list[pa.Field]:
         check_groupable(self.verb, given, [self.label])
         dtype = given.field(self.attribute).type
+        self._check_protocol(holds_lists(dtype))
+        if holds_lists(dtype):
+            return columns_of_lists(self._split)
         if not pa.types.is_integer(dtype):
             raise StepError(f"glt: '{self.attribute}' has type {dtype}; attributes are integers from 0")
-        return [
-            described(
-                pa.field(SPLIT_GLT, pa.string()), "Split where classes and attributes are long-tailed; null in none"
-            ),
-            described(
-                pa.field(SPLIT_CBL, pa.string()),
-                "Split where classes are balanced, attributes long-tailed; null in none",
-            ),
-            _SETS.mark(pa.field(CLASS_INDEX, pa.int32())),
-            described(
-                pa.field(FREQUENCY, pa.int32()), "How frequent the class is: 0 many, 1 medium, 2 few rows (group)"
-            ),
-            pa.field(ATTRIBUTE, pa.int32()),
-        ]
+        return list(GIVEN)
+
+    @property
+    def _split(self) -> str:
+        return SPLIT_CBL if self.protocol == "balanced" else SPLIT_GLT
+
+    def _check_protocol(self, lists: bool) -> None:
+        """Check that the parameters are for lists of attributes, or for integers.
+
+        Raises:
+            StepError: they are not.
+        """
+        if not lists:
+            if self.protocol != "both" or self.balanced == "smallest":
+                raise StepError(
+                    f"glt: 'protocol' and 'balanced: smallest' are for lists of attributes, and '{self.attribute}' has "
+                    "integers"
+                )
+            return
+        if self.protocol == "both":
+            raise StepError(
+                f"glt: of the lists of attributes in '{self.attribute}' the sets of one protocol are drawn; give "
+                "protocol: long_tailed or protocol: balanced"
+            )
+        other = ("balanced",) if self.protocol == "long_tailed" else ("sizes", "sizes_file", "test_lt")
+        if wrong := sorted({"ratio", "smallest", "scale", *other} & self.model_fields_set):
+            raise StepError(f"glt: '{wrong[0]}' has no meaning for lists of attributes with protocol: {self.protocol}")
+        if self.protocol == "long_tailed" and not {"sizes", "sizes_file"} & self.model_fields_set:
+            raise StepError("glt: give the sizes of the classes: sizes: {shape: exponential, imbalance: 200}")
 
     def fit(self, frame: Frame, context: Context) -> State:
+        if holds_lists(frame.schema.field(self.attribute).type):
+            test_lt = self.test_lt if self.protocol == "long_tailed" else 0
+            of_lists = ListSizes(self.test_bbl, self.test_bl, test_lt, self.val, self._rest)
+            return fit_lists(frame, self.label, self.attribute, of_lists, context.key)
         counted = count_groups(frame, (self.label, self.attribute))
         cells = counted.groups
         if not len(cells):
@@ -197,9 +231,15 @@ class Glt(Step):
         values = {"scale": str(scale), **{name: int(counts.sum()) for name, counts in asked.items()}}
         return State({**_values_of(cuts), **values}, {CELLS: self._table(cuts, rows, number, len(names))})
 
+    def _rest(self, left: Counts) -> Counts:
+        """Return the rows that the rest asks for of each class, given those that the tests leave, the largest first."""
+        if self.protocol == "long_tailed":
+            return np.array(sizes_for(self.sizes, self.sizes_file, len(left), int(left[0])), np.int64)
+        return np.full(len(left), left.min() if self.balanced == "smallest" else self.balanced)
+
     def _table(self, cuts: SetCuts, rows: Mapping[str, Counts], number: Counts, classes: int) -> pa.Table:
-        sizes = {_ROWS + name: counts for name, counts in rows.items()}
-        about = {_NUMBER: number.astype(np.int32), _FREQUENCY: self._frequency(number, classes)}
+        sizes = {ROWS + name: counts for name, counts in rows.items()}
+        about = {NUMBER: number.astype(np.int32), _FREQUENCY: self._frequency(number, classes)}
         return cuts.table({**about, **sizes})
 
     def _classes(self, cells: Groups, there: Counts) -> tuple[list[str], Counts, Counts]:
@@ -231,7 +271,7 @@ class Glt(Step):
         wanted = SetSizes(
             ratio=self.ratio,
             sizes=np.array(sizes_for(self.sizes, self.sizes_file, len(names)), np.int64),
-            balanced=self.balanced,
+            balanced=int(self.balanced),
             test_bbl=self.test_bbl,
             smallest=exact(self.smallest),
             test_bl=self.test_bl,
@@ -247,58 +287,44 @@ class Glt(Step):
         return np.select([number < medium, number < few], [0, 1], 2).astype(np.int32)
 
     def apply(self, rows: Rows, state: State) -> Outcome:
+        if CLASSES in state.tables:
+            sets, classes = apply_lists(rows, state, self.attribute)
+            return self._outcome_of_lists(rows, sets, classes, len(state.tables[CLASSES]))
         table = state.tables[CELLS]
         ids = groups_of(table).ids(rows)
         glt, cbl = once(CELLS, state, _cuts_of).sets_of(ids, rows.column(UID))
         names = pa.array([*SETS, None], pa.string())
         columns = {SPLIT_GLT: names.take(pa.array(glt)), SPLIT_CBL: names.take(pa.array(cbl))}
-        for column, figure in ((CLASS_INDEX, _NUMBER), (FREQUENCY, _FREQUENCY)):
+        for column, figure in ((CLASS_INDEX, NUMBER), (FREQUENCY, _FREQUENCY)):
             columns[column] = pa.array(np.append(table.column(figure).to_numpy(), -1)[ids].astype(np.int32))
         columns[ATTRIBUTE] = rows.column(self.attribute).cast(pa.int32(), safe=False)
         drop = np.where((glt == NOWHERE) & (cbl == NOWHERE), 2, 0).astype(np.uint8)
         drop[lacks_value(rows, (self.label, self.attribute))] = 1
         return Outcome(columns, drop)
 
+    def _outcome_of_lists(self, rows: Rows, sets: Counts, classes: Counts, number: int) -> Outcome:
+        drop = np.where(sets == NOWHERE, 2, 0).astype(np.uint8)
+        drop[~takes_part(rows, self.label, self.attribute)] = 1
+        columns = {
+            self._split: pa.array([*SETS, None], pa.string()).take(pa.array(sets)),
+            CLASS_INDEX: pa.array(classes, pa.int32()),
+            FREQUENCY: pa.array(self._frequency(classes, number), pa.int32()),
+        }
+        return Outcome(columns, drop)
+
     def explain(self, row: Mapping[str, Any], state: State) -> str:
         if row.get(self.label) is None or row.get(self.attribute) is None:
             return f"{self.label} = {row.get(self.label)}, {self.attribute} = {row.get(self.attribute)}"
         cell = f"{self.label} = {row[self.label]}, {self.attribute} = {row[self.attribute]}"
-        sets = [f"{name} = {row.get(name) or 'none'}" for name in (SPLIT_GLT, SPLIT_CBL)]
+        names = (self._split,) if CLASSES in state.tables else (SPLIT_GLT, SPLIT_CBL)
+        sets = [f"{name} = {row.get(name) or 'none'}" for name in names]
         return f"{', '.join(sets)}, by the hash of its uid, {cell}"
 
     def learned(self, state: State) -> str:
-        table = state.tables[CELLS]
-        if not table.num_rows:
-            return "no classes"
-        rows = {name: pc.sum(table.column(_ROWS + name)).as_py() for name in SIZES}
-
-        def figures(*names: str) -> str:
-            return ", ".join(f"{name.rpartition('.')[2]} {rows[name]:,}" for name in names)
-
-        text = (
-            f"{len(pc.unique(table.column(_NUMBER))):,} classes; GLT: {figures('glt.train', 'glt.val', 'glt.test_lt')}"
-        )
-        text += f"; CBL: {figures('cbl.train', 'cbl.val')}; both: {figures('test_bl', 'test_bbl')}"
-        if self.sizes_file is None and self.sizes == IMAGENET_GLT:
-            text += f"; {SHIPPED_SIZES_ARE}"
-        return "; ".join([text, *_notes(table, state, rows)])
-
-
-def _notes(table: pa.Table, state: State, rows: Mapping[str, int]) -> list[str]:
-    """Describe how the result differs from what was asked for."""
-    notes = []
-    scale = Fraction(state.values["scale"])
-    if scale != 1:
-        notes.append(f"all numbers of rows times {float(scale):.4g}")
-    for name in (GLT, CBL):
-        asked, drawn = state.values[name], sum(count for key, count in rows.items() if key.startswith(f"{name}."))
-        if drawn < asked:
-            notes.append(f"the rest of {name.upper()} is cut from {asked:,} rows to {drawn:,}")
-    trained = np.bincount(table.column(_NUMBER).to_numpy(), weights=table.column(f"{_ROWS}glt.train").to_numpy())
-    without = int((trained == 0).sum())
-    if without:
-        notes.append(f"{without:,} {'class has' if without == 1 else 'classes have'} no row in train of GLT")
-    return notes
+        if CLASSES in state.tables:
+            return learned_lists(state)
+        shipped = self.sizes_file is None and self.sizes == IMAGENET_GLT
+        return learned_cells(state, SHIPPED_SIZES_ARE if shipped else "")
 
 
 def _values_of(cuts: SetCuts) -> dict[str, Any]:
