@@ -27,6 +27,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
         page.goto(f"{report.as_uri()}#t2")
+        page.evaluate("document.querySelectorAll('details.fold').forEach(fold => { fold.open = true; })")
         funnel, sheet = _shot(page, "#t2-funnel"), _shot(page, "#t2-kept")
         paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
         browser.close()

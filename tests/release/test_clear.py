@@ -82,6 +82,7 @@ def test_the_folder_has_exactly_these_files(made: tuple[Table, Path]) -> None:
         "CITATION.cff",
         "croissant.json",
         "datasheet.md",
+        "funnel.md",
         "recipe.yaml",
         "release.json",
         "statistics.json",

@@ -127,7 +127,7 @@ def test_the_table_says_the_same_and_the_card_counts(made: tuple[Table, Path]) -
     assert "| Test-GBL | `split_glt` = `test_bbl` | 54 | 12 | 6 | 33.3% | 33.3% | 33.3% |" in card
     assert "5 classes, numbered from the largest on: 2 many, 2 medium, 1 few." in card
     assert "![Classes and attributes of each set](figures/sets.png)" in card
-    assert "### By `split_glt`" not in card
+    assert "By <code>split_glt</code>" not in card
     statistics = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
     assert statistics["long_tailed_sets"]["Test-CBL"] == {"by_class": [10] * 5, "by_attribute": [35, 10, 5]}
     assert (folder / "figures" / "sets.png").stat().st_size > 10_000

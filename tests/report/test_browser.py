@@ -41,6 +41,11 @@ def test_page_opens_without_a_word(width: int, tmp_path: Path) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.hover("#t1-funnel .funnel rect.kept >> nth=0")
         assert "kept: " in page.inner_text("#tip")
+        assert page.is_hidden("#t1-steps ol.steps")
+        page.goto(f"{path.as_uri()}#t1-steps")
+        assert page.is_visible("#t1-steps ol.steps")
+        page.goto(f"{path.as_uri()}#t1-funnel")
+        assert page.evaluate("document.documentElement.scrollHeight") < 2500
         shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
         browser.close()
     assert said == []

@@ -59,3 +59,18 @@ def test_small_differences_have_like_colours() -> None:
     close = MATRIX.model_copy(update={"values": ((0.99, 0.98), (0.97, 1.0))})
     assert close.limits() == (0.75, 1.0)
     assert MATRIX.model_copy(update={"values": ((0.2, 0.9), (0.6, 0.8))}).limits() == (0.2, 0.9)
+
+
+def test_an_interval_of_no_width_says_that_all_were_looked_at(tmp_path: Path) -> None:
+    exact = Measured(name="precision", table="kept", measure="verdicts", value=0.85, low=0.85, high=0.85, words="")
+    wide = Measured(name="recall", table="kept", measure="verdicts", value=0.5, low=0.4, high=0.6, words="")
+    html = page(tmp_path, exact, wide)
+    assert "<b>0.850 (all looked at)</b>" in html
+    assert "<b>0.500 (0.400 to 0.600)</b>" in html
+
+
+def test_sections_fold_and_maps_have_land(tmp_path: Path) -> None:
+    html = page(tmp_path)
+    assert html.count('<details class="fold" open>') == html.count('<section id="t1-funnel"') == 1
+    assert html.count('<details class="fold">') == html.count('<section id="t1-') - 1 > 3
+    assert re.search(r'<svg class="globe" [^>]*><path class="land" transform="scale\([\d.]+\)" d="M\d', html)

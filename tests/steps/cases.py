@@ -119,6 +119,8 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({**READY, "query": 9, "n": 5, "bucket": "year", "short": "take"}, most_rows=60),
         StepCase({"with": "embedding", "like": "examples", "k": 2}, most_rows=60),
     ],
+    "words": [StepCase({"of": "label"})],
+    "match": [StepCase({"of": "label", "entries": "entries.txt", "into": "found"}, keeps=everything)],
     "size": [StepCase({})],
     "provenance": [StepCase({})],
     "join": [
@@ -202,6 +204,7 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({"group": "flag", "proportions": {True: 7, "false": "30%"}, "total": 50}, may_refuse=True),
         StepCase({"group": "small", "proportions": {-128: 1, 0: 2}}, may_refuse=True),
     ],
+    "balance_matches": [StepCase({"n": 3})],
     "licenses": [
         StepCase({"allow": "open"}),
         StepCase({"allow": ["cc-by", "=what?"]}),

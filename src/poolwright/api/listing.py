@@ -171,7 +171,7 @@ def new_recipe(name: str, to: str | Path | None = None) -> Path:
     """Write a recipe that comes with poolwright to a file, for editing.
 
     Args:
-        name: name of the recipe, such as 'mappool'.
+        name: name of the recipe, such as 'mappool'; or that of a table of one, for the part that the table needs.
         to: the file; default `<name>.yaml` in the working directory.
 
     Raises:

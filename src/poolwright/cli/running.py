@@ -78,7 +78,10 @@ def recipes() -> None:
 @app.command()
 def new(
     name: Annotated[
-        str, typer.Argument(help="A shipped recipe; see `poolwright recipes`.", autocompletion=names_of("recipes"))
+        str,
+        typer.Argument(
+            help="A shipped recipe, or a table of one; see `poolwright recipes`.", autocompletion=names_of("recipes")
+        ),
     ],
     to: Annotated[Optional[Path], typer.Argument(help="File to write; default NAME.yaml.")] = None,  # noqa: UP045
 ) -> None:

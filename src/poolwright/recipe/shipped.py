@@ -32,19 +32,24 @@ def shipped() -> list[Shipped]:
 
 
 def shipped_text(name: str) -> str:
-    """Return the text of a shipped recipe.
+    """Return the text of a shipped recipe; by the name of a table of one, the part that makes and releases it.
 
     Raises:
         RecipeError: there is none of that name.
     """
     recipes = {recipe.name: recipe.text for recipe in shipped()}
-    if name not in recipes:
-        raise RecipeError(f"no shipped recipe '{name}'; {did_you_mean(name, recipes)}")
-    return recipes[name]
+    if name in recipes:
+        return recipes[name]
+    for text in recipes.values():
+        if f"\n  {name}:" in text.partition("\ntables:\n")[2].partition("\nreleases:\n")[0]:
+            from poolwright.recipe.shipped_part import part_of
+
+            return part_of(text, name)
+    raise RecipeError(f"no shipped recipe '{name}'; {did_you_mean(name, recipes)}")
 
 
 def write_new(name: str, to: Path | None = None) -> Path:
-    """Write a shipped recipe to a new file; default `<name>.yaml` in the working directory.
+    """Write what `shipped_text` returns to a new file; default `<name>.yaml` in the working directory.
 
     Raises:
         RecipeError: no such recipe, or the file exists.

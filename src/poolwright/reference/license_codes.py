@@ -90,6 +90,36 @@ _PORTS = {"igo", "scotland"}
 _PORT = re.compile(r"-(?:igo|scotland|[a-z]{2})$")  # of a code
 
 
+def allows_more(stated: str, other: str) -> bool:
+    """Whether a licence allows what another one does not: to leave out the author, sell, change, or license anew.
+
+    Licences that are not recognised are not compared: False.
+    """
+    ours, theirs = (_limits(code_of(text)) for text in (stated, other))
+    return ours is not None and theirs is not None and not theirs <= ours
+
+
+def _limits(code: str | None) -> frozenset[str] | None:
+    """Return what a licence asks for or forbids, as the parts of Creative Commons' names; None if it is not known."""
+    if code is None:
+        return None
+    if code == "all-rights-reserved":
+        return frozenset(("by", "nc", "nd", "sa", "all"))
+    if code.startswith(_PUBLIC_DOMAIN):
+        return frozenset()
+    if code.startswith("cc-by"):
+        return frozenset(code.split("-")) & {"by", "nc", "nd", "sa"}
+    return next((frozenset(limits) for name, limits in _OPEN_LIMITS.items() if code.startswith(name)), None)
+
+
+_OPEN_LIMITS = {
+    **dict.fromkeys(("mit", "apache-2.0", "bsd-", "odc-by", "cdla-permissive", "isc"), ("by",)),
+    **dict.fromkeys(("pddl", "unlicense", "0bsd"), ()),
+    **dict.fromkeys(("odbl", "cdla-sharing"), ("by", "sa")),
+}
+"""What licences for data and software, by how their codes begin, ask for."""
+
+
 @lru_cache(maxsize=4096)
 def code_of(text: str) -> str | None:
     """Return the code of a licence as a source writes it; None if it is not recognised.

@@ -97,12 +97,14 @@ class Statistics:
         groups: rows by value, largest group first, of every column that groups rows.
         spreads: range and histogram of every column of floats, and of image sizes.
         details: counts over several columns together, such as classes by domain.
+        twins: for a column whose values stand for those of another one, such as codes of countries, that other one.
     """
 
     rows: int
     groups: dict[str, list[tuple[Value, int]]] = field(default_factory=dict)
     spreads: dict[str, ValueSpread] = field(default_factory=dict)
     details: tuple[Detail, ...] = ()
+    twins: Mapping[str, str] = field(default_factory=dict)
 
     def counts(self, column: str) -> list[tuple[Value, int]]:
         """Return the rows by value of `column`, largest first; empty if the table does not have the column."""
@@ -143,7 +145,23 @@ def gather(table: Table, details: Sequence[Detail] = ()) -> Statistics:
             bounds[name].add(rows.numbers(name))
     groups = {name: _ordered(counter.items()) for name, counter in counters.items() if counter is not None}
     spreads = _histograms(table, bounds)
-    return Statistics(table.record.rows_kept, groups, spreads, tuple(details))
+    return Statistics(table.record.rows_kept, groups, spreads, tuple(details), _twins(table, groups))
+
+
+def _twins(table: Table, groups: Mapping[str, list[tuple[Value, int]]]) -> dict[str, str]:
+    """Return the columns whose values are in one-to-one relation to those of an earlier one, by which."""
+    alike: dict[tuple[int, ...], list[str]] = {}
+    for name in sorted(groups, key=lambda name: name not in _ALWAYS):
+        if len(groups[name]) > 1:
+            alike.setdefault(tuple(rows for _, rows in groups[name]), []).append(name)
+    pairs = [(first, other) for first, *others in alike.values() for other in others]
+    seen: dict[tuple[str, str], set[tuple[Value, Value]]] = {pair: set() for pair in pairs}
+    for rows in table.batches(sorted({name for pair in pairs for name in pair})) if pairs else ():
+        for pair, found in seen.items():
+            if len(found) <= len(groups[pair[0]]):
+                met = rows.table.select(list(pair)).group_by(list(pair)).aggregate([])
+                found |= set(zip(*(met.column(name).to_pylist() for name in pair), strict=True))
+    return {other: first for (first, other), found in seen.items() if len(found) == len(groups[first])}
 
 
 def of_released(statistics: Statistics, release: ReleaseRecord) -> Statistics:

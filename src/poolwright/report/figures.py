@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
 
 from poolwright.core.columns import LATITUDE, LONGITUDE
 from poolwright.core.table import Limit
@@ -258,8 +260,13 @@ def globe_map(found: Distributions) -> GlobeMap | None:
     if found.coordinates is None:
         return None
     degrees = found.coordinates.degrees
-    svg, shades = globe(
-        found.coordinates.cells, f"Map of {in_rows(found.coordinates.rows)} by {LATITUDE} and {LONGITUDE}"
-    )
+    label = f"Map of {in_rows(found.coordinates.rows)} by {LATITUDE} and {LONGITUDE}"
+    svg, shades = globe(found.coordinates.cells, label, _land())
     legend = tuple(f"{least:,}" if least == most else f"{least:,}–{most:,}" for least, most in shades)
     return GlobeMap(svg, legend, f"{in_rows(found.coordinates.rows)} in cells of {degrees} by {degrees} degrees")
+
+
+@cache
+def _land() -> str:
+    """Return the land of the world (Natural Earth, 1:110 million), as an SVG path in half degrees."""
+    return files("poolwright.report").joinpath("templates", "land.txt").read_text(encoding="ascii").strip()

@@ -3,6 +3,7 @@
 clip                    in `models`: a tiny CLIP, with vectors of the width of those in the suite's tables; needs `onnx`
 annotations             a table to join: uids of the suite's tables, and others, `label`, `score`, `year`, `embedding`
 labelled, examples ...  any other table: labelled vectors (`class`, `kind`, `embedding`, and the same as `clip`)
+entries.txt             phrases to find in texts
 features.npy            text features for three names, float32 (3, 16)
 head.npz                a linear layer from 16 dimensions to one score
 sheet.csv               verdicts of people on rows of the suite's tables
@@ -111,6 +112,7 @@ def files() -> Path:
     pq.write_table(labelled_rows(), folder / "labelled.parquet")
     pq.write_table(annotated_rows(), folder / "annotations.parquet")
     np.save(folder / "features.npy", np.random.default_rng(0).normal(size=(NAMES, WIDTH)).astype(np.float32))
+    (folder / "entries.txt").write_text("a\ndog\na dog\na boat\nx\n🙂\na,b\ndog\n", encoding="utf-8")
     np.savez(folder / "head.npz", weight=np.linspace(-1, 1, WIDTH, dtype=np.float32)[None], bias=np.ones(1, np.float32))
     (folder / "tombstones.txt").write_text("0\né1é\n🙂2🙂\n\n 5 \n", encoding="utf-8")
     pq.write_table(pa.table({"year": [2004, 7, None], "other": ["a", "b", "c"]}), folder / "tombstones.parquet")

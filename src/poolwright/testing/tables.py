@@ -102,13 +102,17 @@ def make(
 
 
 def more_columns(names: Iterable[str], given: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
-    """Return the columns that `make` has to add: those `given`, and well-known ones and `clip` among `names`.
+    """Return the columns that `make` has to add: those `given`; well-known ones, `clip` and `matches` among `names`.
 
     Raises:
         LookupError: a column is neither given nor well known.
     """
     standard = make(0, 0, "plain", [], True).column_names
-    known = {"clip": VECTORS, **{column.name: column.type for column in WELL_KNOWN.values()}}
+    known = {
+        "clip": VECTORS,
+        "matches": pa.list_(pa.int32()),
+        **{column.name: column.type for column in WELL_KNOWN.values()},
+    }
     added = dict(given)
     for name in names:
         if name not in standard and name not in added:
@@ -142,6 +146,8 @@ def _values(draw: np.random.Generator, dtype: pa.DataType, words: list[str]) -> 
         return [0, 1, 2, 7, 7, largest]
     if pa.types.is_binary(dtype):
         return [b"", b"\0", b"bytes"]
+    if pa.types.is_list(dtype):
+        return [[], [7], [0, 7], [7, 2, 7], [3, None]]
     raise LookupError(f"tables of the suite have no values of the type {dtype}; override `tables`")
 
 

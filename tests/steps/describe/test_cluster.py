@@ -259,10 +259,10 @@ def test_levels_are_clusters_of_centroids() -> None:
     assert f"cluster_3 {said['cluster_3'][0]}, cluster_2 {said['cluster_2'][0]};" in step.explain(row, state)
 
 
-@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "inner_product"])
 def test_rows_are_assigned_to_the_centroids_of_a_file(metric: str, tmp_path: Path) -> None:
     table = pool(dtype=np.float32)
-    vectors = Rows(table).vectors("clip")[:7] * 2
+    vectors = Rows(table).vectors("clip")[:7] * np.linspace(0.5, 2, 7, dtype=np.float32)[:, None]
     np.save(tmp_path / "seven.npy", vectors)
     column = pa.field("centroid", pa.list_(pa.float32(), D))
     pq.write_table(pa.table([vector_array(vectors)], schema=pa.schema([column])), tmp_path / "seven.parquet")
@@ -278,6 +278,8 @@ def test_rows_are_assigned_to_the_centroids_of_a_file(metric: str, tmp_path: Pat
     wanted = np.linalg.norm(rows[:, None] - vectors, axis=2).argmin(axis=1)
     if metric == "cosine":
         wanted = (rows @ (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).T).argmax(axis=1)
+    if metric == "inner_product":
+        wanted = (rows @ vectors.T).argmax(axis=1)
     np.testing.assert_array_equal(found[0], wanted)
     assert found[0] == found[1]
 

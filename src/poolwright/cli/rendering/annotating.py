@@ -29,7 +29,8 @@ def print_accuracy(estimates: Estimates, more: MoreVerdicts | None = None) -> No
         one = getattr(estimates, name)
         value = f"{one.value:.2%}" if one.value is not None else "?"
         unsure = f"{one.lowest:.2%} to {one.highest:.2%}"
-        table.add_row(name, value, f"{one.low:.2%} to {one.high:.2%}", unsure)
+        interval = "all looked at" if one.low == one.high else f"{one.low:.2%} to {one.high:.2%}"
+        table.add_row(name, value, interval, unsure)
     out.print(table)
     out.print(Text(f"intervals of {estimates.confidence:.0%} confidence"))
     for note in estimates.notes:

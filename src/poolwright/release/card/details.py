@@ -42,7 +42,11 @@ class DomainDetail:
     counts: DomainCounts
     key: ClassVar[str] = "classes_by_domain"
     name: ClassVar[str] = "domains"
-    columns: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The column of the domains."""
+        return (self.counts.column,)
 
     def document(self) -> Any:
         """Return the counts for `statistics.json`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from poolwright.core.columns import ATTRIBUTION as ATTRIBUTION_LINE
@@ -19,9 +19,11 @@ from poolwright.release.card.card import CARD, DatasetCard
 from poolwright.release.card.citation import CITATION, citation
 from poolwright.release.card.croissant.document import CROISSANT, DESCRIBED, RECIPE, croissant
 from poolwright.release.card.datasheet.datasheet import DATASHEET, datasheet
+from poolwright.release.card.examples import write_examples
 from poolwright.release.card.facts.facts import ReleaseFacts
 from poolwright.release.card.figures.draw import FIGURES, draw_figures
 from poolwright.release.card.presentation import Presentation
+from poolwright.release.card.sections.making import FUNNEL_FILE, funnel_text
 from poolwright.release.card.sections.measured import matrix_files
 from poolwright.release.checksums import write_sums
 from poolwright.release.lineage import Lineage, save_record
@@ -39,12 +41,14 @@ def write_documents(
     about: About,
     statistics: Statistics,
     presentation: Presentation,
+    sizes: Mapping[str, int],
     measured: Sequence[Measured] = (),
 ) -> None:
     """Write the documents of a release whose data files are in `folder`; the checksums of all files last.
 
     Args:
         presentation: what the layout says about the release.
+        sizes: bytes of each data file and its images.
         measured: figures of the recipe that were measured on the table.
 
     Raises:
@@ -67,12 +71,9 @@ def write_documents(
     cited = citation(about, about.title or record.table)
     if cited:
         _text(folder / CITATION, cited)
-    sizes = {file.path: (folder / file.path).stat().st_size for file in record.files}
+    _text(folder / FUNNEL_FILE, funnel_text(family, about.title or record.table))
     card = DatasetCard(
-        release=record,
-        family=family,
-        about=about,
-        statistics=statistics,
+        facts=facts,
         presentation=presentation,
         figures=drawn,
         sizes=sizes,
@@ -80,6 +81,7 @@ def write_documents(
         measured=tuple(measured),
         matrices=tuple(matrices),
         shown=shown,
+        examples=write_examples(folder, family.table, statistics) if record.images and presentation.figures else (),
     )
     _text(folder / CARD, card.to_markdown())
     paths = [*(file.path for file in record.files), *(other.path for other in record.others), *DESCRIBED]

@@ -33,6 +33,11 @@ def grid(head: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
 
 
+def folded(title: str, text: str) -> str:
+    """Format text that readers unfold by its title; text that no one unfolds can be searched all the same."""
+    return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
+
+
 def share(part: int, whole: int) -> str:
     """Format a share as a percentage: '3.4%'."""
     value = 100 * part / whole if whole else 0.0

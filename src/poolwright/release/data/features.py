@@ -11,6 +11,7 @@ import pyarrow as pa
 from poolwright.core.columns import IMAGE, IMAGE_PATH, SHA256, UID, is_groupable, meaning_of, vector_model
 from poolwright.core.errors import StepError, did_you_mean
 from poolwright.core.table import Table
+from poolwright.release.lineage import lineage
 from poolwright.release.record import ReleasedColumn, ReleasedImages, ReleaseRecord, type_words
 
 IMAGE_TYPE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
@@ -98,15 +99,19 @@ def released_columns(
 ) -> tuple[ReleasedColumn, ...]:
     """Return name, type and meaning of every column."""
     changed = images.changes if images else None
-    given = {name: step for step in table.record.steps for name in step.gives}
+    given = {
+        name: f"step {step.index + 1} of table {record.name}, {step.verb}"
+        for record in lineage(table).records
+        for step in record.steps
+        for name in step.gives
+    }
     columns = []
     for field in schema:
         meaning = f"The image file. {changed.words}" if changed and field.name == IMAGE else _meaning(field)
         if field.name == class_column:
             meaning = f"{meaning or 'Class'}, as an index into the class names"
         elif not meaning and field.name in given:
-            step = given[field.name]
-            meaning = f"Given by step {step.index + 1}, {step.verb}"
+            meaning = f"Given by {given[field.name]}"
         columns.append(
             ReleasedColumn(name=field.name, type=type_words(field.type), meaning=meaning or "As in the source")
         )

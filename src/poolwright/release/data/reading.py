@@ -82,6 +82,24 @@ def read_csv(path: Path, columns: Sequence[str] | None = None, text: Sequence[st
     return rows
 
 
+def bytes_by_file(folder: Path, release: ReleaseRecord, root: Callable[[ReleasedFile], str]) -> dict[str, int]:
+    """Return the bytes of each data file with those of the images of its rows, by its path.
+
+    Args:
+        root: as for `image_files`.
+    """
+    sizes: dict[str, int] = {}
+    for file in release.files:
+        path = folder / file.path
+        paths = [path, path.with_suffix(".tar")]
+        if release.images and release.has(FILE_NAME):
+            one = release.model_copy(update={"files": (file,)})
+            names = {name for _, rows in read_rows(folder, one, [FILE_NAME]) for name in rows.column(0).to_pylist()}
+            paths += [folder / root(file) / name for name in names]
+        sizes[file.path] = sum(one.stat().st_size for one in paths if one.is_file())
+    return sizes
+
+
 def embedded_images(folder: Path, release: ReleaseRecord, full: bool) -> Iterator[StoredImage]:
     """Yield the images of the column `image`: bytes, or the structs in which `datasets` stores them.
 

@@ -24,8 +24,8 @@ from poolwright.core.columns import LABEL, UID, is_text
 from poolwright.core.errors import MissingExtra, ReleaseError, StepError
 from poolwright.core.params import Column, Columns
 from poolwright.core.table import Table
-from poolwright.release.card.card import funnel
 from poolwright.release.card.markdown import code, fenced, grid
+from poolwright.release.card.sections.making import funnel
 from poolwright.release.checks.loaders import with_pandas
 from poolwright.release.checks.loaders.loader import Loader
 from poolwright.release.data.features import require, require_more, with_meanings
@@ -180,7 +180,7 @@ classes.csv                         all classes: number, index in the vocabulary
         ]
         words = f"## Subsets\n\n{grid(('subset', 'classes', 'rows', 'row numbers'), rows, (1, 2))}"
         made = {ancestor.name: ancestor for other in self.others(table) for ancestor in between(other, table)}
-        funnels = [funnel(without_paths(ancestor.record), True) for ancestor in made.values()]
+        funnels = [funnel(without_paths(ancestor.record)) for ancestor in made.values()]
         return [words, *funnels, "Their records and states are in `lineage/`."]
 
     def task_categories(self, release: ReleaseRecord) -> list[str]:

@@ -375,7 +375,9 @@ class Layout(BaseModel):
         from poolwright.core.files import remove, write_text
         from poolwright.release.card.documents import write_documents
         from poolwright.release.card.sections.changes import CHANGES, changes_section, changes_text
+        from poolwright.release.card.sections.rights import license_notes
         from poolwright.release.data.class_names import class_notes
+        from poolwright.release.data.reading import bytes_by_file
         from poolwright.release.folder import put_in_place, written
         from poolwright.release.leaks.count import count_leaks
         from poolwright.release.leaks.limit import check_limit, leak_notes
@@ -397,13 +399,15 @@ class Layout(BaseModel):
             record = record.model_copy(update={"leaks": leaks})
             statistics = of_released(statistics, record)
             notes = (*class_notes(record, statistics, self.class_name()), *leak_notes(leaks))
+            notes = (*notes, *license_notes(about, statistics))
             presentation = self._presentation(record, table)
             if parent is not None:
                 changes = parent.changes()
                 write_text(partial / CHANGES, changes_text(changes))
                 section = changes_section(parent.record, changes)
                 presentation = replace(presentation, sections=(*presentation.sections, section))
-            write_documents(partial, record, family, about, statistics, presentation, measured)
+            sizes = bytes_by_file(partial, record, self.image_root)
+            write_documents(partial, record, family, about, statistics, presentation, sizes, measured)
             put_in_place(partial, folder)
         except BaseException:
             remove(partial)

@@ -174,8 +174,11 @@ def trace(values: Sequence[float], top: float, label: str) -> Markup:
     return _svg(_TALL, _TALL, marks, label, "curve")
 
 
-def globe(cells: np.ndarray, label: str) -> tuple[Markup, tuple[tuple[int, int], ...]]:
+def globe(cells: np.ndarray, label: str, land: str) -> tuple[Markup, tuple[tuple[int, int], ...]]:
     """Draw rows on an equirectangular map, by cells (rows from 90 degrees north, columns from 180 degrees west).
+
+    Args:
+        land: the land as an SVG path, in half degrees.
 
     Returns:
         The drawing, and the (least, most) rows of each of its shades; `shade1` is the faintest.
@@ -184,7 +187,7 @@ def globe(cells: np.ndarray, label: str) -> tuple[Markup, tuple[tuple[int, int],
     shades = _shades(int(cells.max()))
     lines = "".join(f"M{width * line / 12:g} 0V{height}" for line in range(1, 12))
     lines += "".join(f"M0 {height * line / 6:g}H{width}" for line in range(1, 6))
-    marks = [f'<path class="grid" d="{lines}"/>']
+    marks = [f'<path class="land" transform="scale({width / 720:g})" d="{land}"/><path class="grid" d="{lines}"/>']
     for number, (least, most) in enumerate(shades, start=1):
         down, across = np.nonzero((cells >= least) & (cells <= most))
         path = "".join(f"M{x} {y}h1v1h-1z" for y, x in zip(down.tolist(), across.tolist(), strict=True))

@@ -19,6 +19,8 @@
       else if (top) { link.setAttribute("aria-current", "location"); }
       else { link.removeAttribute("aria-current"); }
     });
+    var fold = target && target !== chapter && (target.querySelector("details.fold") || target.closest("details.fold"));
+    if (fold) { fold.open = true; }
     if (target && target !== chapter) { target.scrollIntoView(); }
     else { window.scrollTo(0, 0); }
   }
@@ -46,7 +48,7 @@
   document.addEventListener("scroll", function () { tip.hidden = true; }, { passive: true });
   window.addEventListener("hashchange", show);
   window.addEventListener("beforeprint", function () {
-    document.querySelectorAll("details.source").forEach(function (one) { one.open = true; });
+    document.querySelectorAll("details.source, details.fold").forEach(function (one) { one.open = true; });
     document.querySelectorAll("img").forEach(function (one) { one.loading = "eager"; });
   });
   if (chapters.length) { show(); }

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -108,7 +108,10 @@ class Cluster(Step):
     centroids: PathOrUrl | None = Field(
         default=None, description=".npy or Parquet file of centroids to assign rows to, instead of k"
     )
-    metric: Metric = Field(default="euclidean", description="euclidean, or cosine, which clusters directions")
+    metric: Literal["euclidean", "cosine", "inner_product"] = Field(
+        default="euclidean",
+        description="euclidean; cosine, which clusters directions; or inner_product with given centroids as they are",
+    )
     restarts: int = Field(
         default=10,
         ge=1,
@@ -132,6 +135,8 @@ class Cluster(Step):
             raise ValueError("k: choose takes at least 2: one cluster has no silhouette")
         if self.levels and any(above >= below for below, above in pairwise(self.levels)):
             raise ValueError(f"levels takes the finest first, each with fewer clusters, not {list(self.levels)}")
+        if self.metric == "inner_product" and self.centroids is None:
+            raise ValueError("metric inner_product is for given centroids; K-means takes euclidean or cosine")
         unused = sorted(self.model_fields_set & self._without_effect())
         if unused:
             raise ValueError(f"'{unused[0]}' has no effect {self._because()}; remove it")
@@ -151,6 +156,11 @@ class Cluster(Step):
         if self.centroids is not None:
             return "with the centroids of a file"
         return "with levels" if self.levels is not None else f"with more than {FEW_CLUSTERS:,} clusters"
+
+    @property
+    def _kernel_metric(self) -> Metric:
+        """The metric of K-means and of centroids; cosine compares inner products, also with centroids of any length."""
+        return "euclidean" if self.metric == "euclidean" else "cosine"
 
     @property
     def _many(self) -> bool:
@@ -177,7 +187,9 @@ class Cluster(Step):
 
     def check_files(self, given: pa.Schema) -> None:
         if self.centroids is not None:
-            read_centroids(self.centroids, vector_column(given, self.of, self.verb), self.metric, MOST_CLUSTERS)
+            read_centroids(
+                self.centroids, vector_column(given, self.of, self.verb), self.metric == "cosine", MOST_CLUSTERS
+            )
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
         vector_column(given, self.of, self.verb)
@@ -191,7 +203,7 @@ class Cluster(Step):
         groups, counts = counted.groups, counted.counts
         found: list[Trained | None] = [None] * len(counts)
         if self.centroids is not None:
-            vectors = read_centroids(self.centroids, field, self.metric, MOST_CLUSTERS)
+            vectors = read_centroids(self.centroids, field, self.metric == "cosine", MOST_CLUSTERS)
             nothing = np.zeros(len(vectors))
             found[0] = Trained(vectors, nothing.astype(np.int64), nothing, 0.0)
             return self._state(field, counted, found)
@@ -201,13 +213,13 @@ class Cluster(Step):
         if self._many:
             k = self.levels[0] if self.levels else self.k[0]
             for group, rows in drawn_rows(frame, self.of, groups, ranks, context.key, context.work):
-                found[group] = train_centroids(rows, k, self.metric, int(keys[group]))
+                found[group] = train_centroids(rows, k, self._kernel_metric, int(keys[group]))
             return self._state(field, counted, found, context.key)
         low, high = self.k
-        options = KMeansOptions(low, high if high > low else None, self.metric, self.restarts)
+        options = KMeansOptions(low, high if high > low else None, self._kernel_metric, self.restarts)
         for collected in collect_groups(frame, self.of, groups, wanted, ranks, context.key):
             for group, clusters in clustered(collected, keys, options):
-                found[group] = Trained.of(clusters, self.metric)
+                found[group] = Trained.of(clusters, self._kernel_metric)
         return self._state(field, counted, found)
 
     def _at_most(self, field: pa.Field) -> int:
@@ -222,12 +234,12 @@ class Cluster(Step):
     def _state(self, field: pa.Field, counted: Counted, found: list[Trained | None], key: int = 0) -> State:
         there = [trained for trained in found if trained is not None]
         groups = group_table(counted, found, silhouettes=self.k[0] < self.k[1])
-        values: dict[str, Any] = {"metric": self.metric}
+        values: dict[str, Any] = {"metric": self._kernel_metric}
         above: list[Integers] = []
         if self.centroids is not None:
             values |= {"centroids": Path(self.centroids).name, "sha256": sha256_file(self.centroids)}
         elif self.levels is not None:
-            above = levels_of(there[0].centroids, self.levels[1:], self.metric, key) if there else []
+            above = levels_of(there[0].centroids, self.levels[1:], self._kernel_metric, key) if there else []
             above = above or [np.empty(0, np.int64)] * (len(self.levels) - 1)
             values |= {"levels": list(self.levels), "at_most": self._at_most(field)}
         else:

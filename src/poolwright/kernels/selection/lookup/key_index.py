@@ -40,7 +40,7 @@ def key_hashes(columns: Sequence[pa.Array]) -> npt.NDArray[np.uint64]:
     """
     total = _hashed(columns[0])
     for column in columns[1:]:
-        total = _mixed(total + _STEP) ^ _hashed(column)
+        total = mixed(total + _STEP) ^ _hashed(column)
     return total
 
 
@@ -57,10 +57,11 @@ def _hashed(column: pa.Array) -> npt.NDArray[np.uint64]:
     if is_text(column.type):
         return hash64(column, 0)
     column = column.cast(pa.int8()).cast(pa.int64()) if pa.types.is_boolean(column.type) else column
-    return _mixed(np.asarray(pc.fill_null(column, 0).to_numpy(zero_copy_only=False)).view(np.uint64))
+    return mixed(np.asarray(pc.fill_null(column, 0).to_numpy(zero_copy_only=False)).view(np.uint64))
 
 
-def _mixed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def mixed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Mix the bits of numbers as SplitMix64 does; different ones stay different."""
     for shift, factor in zip((30, 27), _FACTORS, strict=True):
         numbers = (numbers ^ (numbers >> np.uint64(shift))) * factor
     return numbers ^ (numbers >> np.uint64(31))

@@ -1,4 +1,4 @@
-"""Draw the figures of a dataset card as PNG files, with the same bytes for the same numbers."""
+"""Draw the figures of a dataset card as PNG and SVG files, with the same bytes for the same numbers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def draw_figures(
         if isinstance(found.value, Matrix):
             made[name] = (draw_matrix(found.name, found.value), found.name)
     for name, (figure, _) in made.items():
-        save(figure, folder / FOLDER / f"{name}.png")
+        save(figure, folder / FOLDER / name)
     return {f"{FOLDER}/{name}.png": words for name, (_, words) in made.items()}
 
 
@@ -87,7 +87,16 @@ def _funnel(family: Lineage) -> Any:
     top, limit = max(*kept, 1), 1.0
     for row_index, (size, lost) in enumerate(zip(kept, gone, strict=True)):
         text = f"{size:,}" + (f"   − {lost:,}" if lost else "")
-        axes.text(size + lost + top * 0.012, row_index, text, va="center", color=INK, fontsize=9, family=fonts())
+        axes.text(
+            size + lost + top * 0.012,
+            row_index,
+            text,
+            va="center",
+            color=INK,
+            fontsize=9,
+            family=fonts(),
+            in_layout=False,
+        )
         # A character takes about 1.4% of the axes' width.
         limit = max(limit, (size + lost + top * 0.02) / (1 - 0.014 * len(text)))
     name_rows(axes, names)
@@ -125,7 +134,7 @@ def _class_bars(names: list[str], sizes: list[int]) -> Any:
     figure, axes = axes_of(1.1 + 0.27 * len(names), f"Sizes of the {len(names):,} classes")
     axes.barh(range(len(names)), sizes, height=0.72, color=KEPT)
     for index, size in enumerate(sizes):
-        axes.text(size + sizes[0] * 0.012, index, f"{size:,}", va="center", color=INK, fontsize=9)
+        axes.text(size + sizes[0] * 0.012, index, f"{size:,}", va="center", color=INK, fontsize=9, in_layout=False)
     name_rows(axes, names)
     axes.set_xlim(0, sizes[0] * 1.12)
     axes.set_xticks([])

@@ -1,7 +1,8 @@
-"""Set up the figures of a card: colours, fonts, axes, and PNG files with the same bytes for the same numbers."""
+"""Set up the figures of a card: colours, fonts, axes, and files with the same bytes for the same numbers."""
 
 from __future__ import annotations
 
+import io
 import warnings
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,21 @@ from typing import Any
 
 INK, SOFT, RULE = "#1f2a37", "#64707d", "#dde2e8"
 KEPT, GONE = "#2b6f9e", "#d9dee4"
+LARGE, SMALL = "#0f3350", "#7fb0d0"
+ON_FAINT, ON_STRONG = "#1f2a38", "#fefefe"
+"""Colours of text on the cells of a heatmap, which are the same on a dark page."""
+
+_DARK = {
+    INK: "#e6edf3",
+    SOFT: "#9aa7b4",
+    RULE: "#2b3440",
+    KEPT: "#4f9ccd",
+    GONE: "#3a444f",
+    LARGE: "#b9def5",
+    "#ffffff": "#0d1117",
+}
+"""The colour on a dark page by that on a light one."""
+
 WIDTH = 8.0
 """Width of a figure in inches, at 144 dots per inch."""
 # The first has Latin, Greek and Cyrillic; the others, if installed, cover other scripts.
@@ -17,11 +33,33 @@ _LONGEST_NAME = 36
 
 
 def save(figure: Any, path: Path) -> None:
-    """Write a figure as PNG."""
-    with warnings.catch_warnings():
-        # Characters that no font has are drawn as boxes; the card's tables have the names.
+    """Write a figure as PNG, and as an SVG that takes dark colours on a dark page; `path` has no ending."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    figure.set(dpi=144, facecolor="white")
+    text = io.StringIO()
+    # Characters that no font has are drawn as boxes; the card's tables have the names.
+    with warnings.catch_warnings(), rc_context({"svg.hashsalt": path.name, "svg.fonttype": "none"}):
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(path, format="png", dpi=144, metadata={"Software": None}, facecolor="white")
+        # Unlike `savefig`, the canvas draws once for each file, and lays the figure out once.
+        figure.canvas.print_png(path.with_suffix(".png"), metadata={"Software": None})
+        figure.set_layout_engine("none")
+        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
+    path.with_suffix(".svg").write_text(_themed(text.getvalue()), encoding="utf-8", newline="\n")
+
+
+def _themed(svg: str) -> str:
+    """Return an SVG whose colours follow the colour scheme of the page."""
+    names = {light: f"--c{number}" for number, light in enumerate(_DARK)}
+    light, dark = (
+        "".join(f"{name}:{colours[colour]};" for colour, name in names.items())
+        for colours in ({colour: colour for colour in _DARK}, _DARK)
+    )
+    for colour, name in names.items():
+        svg = svg.replace(colour, f"var({name})")
+    style = f"<style>:root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
+    return svg.replace("<defs>", f"<defs>{style}", 1)
 
 
 @cache

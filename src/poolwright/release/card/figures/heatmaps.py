@@ -9,14 +9,27 @@ import numpy as np
 import numpy.typing as npt
 
 from poolwright.core.results.measured import Matrix
-from poolwright.release.card.figures.drawing import INK, KEPT, SOFT, WIDTH, axes_of, fonts, name_rows, shown, thousands
+from poolwright.release.card.figures.drawing import (
+    INK,
+    KEPT,
+    LARGE,
+    ON_FAINT,
+    ON_STRONG,
+    SOFT,
+    WIDTH,
+    axes_of,
+    fonts,
+    name_rows,
+    shown,
+    thousands,
+)
 from poolwright.release.domain_counts import DomainCounts
 
 _MOST_NAMED = 30
 _MOST_DOMAINS = 24
 _MOST_WRITTEN = 10
 _MOST_COLUMNS = 400
-_SHADES = ("#e3edf4", KEPT, "#0f3350")
+_SHADES = ("#e3edf4", KEPT, LARGE)
 _LETTER = 0.075  # width of a letter at 9 points, inches
 _LONGEST_HEAD = 24
 
@@ -118,8 +131,18 @@ def _write(axes: Any, image: Any, texts: Sequence[Sequence[str]], bold: Collecti
             value = values[down, across]
             dark = value is not np.ma.masked and float(image.norm(value)) > 0.4
             weight = "bold" if (down, across) in bold else "normal"
-            colour = "white" if dark else INK
-            axes.text(across, down, text, ha="center", va="center", color=colour, fontsize=9, fontweight=weight)
+            colour = ON_STRONG if dark else ON_FAINT
+            axes.text(
+                across,
+                down,
+                text,
+                ha="center",
+                va="center",
+                color=colour,
+                fontsize=9,
+                fontweight=weight,
+                in_layout=False,
+            )
     for border in range(1, len(texts)):
         axes.axhline(border - 0.5, color="white", linewidth=1)
     for border in range(1, len(texts[0]) if texts else 0):

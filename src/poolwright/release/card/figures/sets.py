@@ -6,9 +6,9 @@ from itertools import cycle
 from typing import Any
 
 from poolwright.kernels.selection.row_sets import SetCounts
-from poolwright.release.card.figures.drawing import INK, KEPT, RULE, SOFT, WIDTH, fonts, thousands
+from poolwright.release.card.figures.drawing import INK, KEPT, LARGE, RULE, SMALL, SOFT, WIDTH, fonts, thousands
 
-_COLOURS = ("#0f3350", KEPT, "#7fb0d0")
+_COLOURS = (LARGE, KEPT, SMALL)
 """Colours of the frequency groups."""
 _ROW = 1.05  # height of a set, inches
 

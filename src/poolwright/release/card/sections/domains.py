@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from poolwright.release.card.markdown import code, counted, grid, plain, share
+from poolwright.release.card.markdown import code, counted, folded, grid, plain, share
 from poolwright.release.domain_counts import DomainCounts
 
 COUNTS = "domain_by_class.csv"
@@ -15,7 +15,9 @@ def domains_section(found: DomainCounts, picture: str) -> str:
     """Return the classes of each domain, then the rows of each class in each domain, as Markdown."""
     words = f"Domains are the values of {code(found.column)}. "
     words += f"All counts: `{COUNTS}`, and `classes_by_domain` in `statistics.json`."
-    parts = ["### Classes by domain", words, _domain_table(found), picture, _class_table(found)]
+    classes = _class_table(found)
+    classes = folded("Rows of each class in each domain", classes) if picture else classes
+    parts = ["### Classes by domain", words, _domain_table(found), picture, classes]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from html import escape
 
 from poolwright.core.columns import LABEL, LICENSE, SPLIT
-from poolwright.release.card.markdown import code, grid, number, plain, share
+from poolwright.release.card.figures.draw import CLASSES
+from poolwright.release.card.markdown import code, folded, grid, number, plain, share
 from poolwright.release.data.splits import as_text
 from poolwright.release.record import ReleaseRecord
 from poolwright.release.statistics import Statistics, Value
@@ -13,22 +15,25 @@ from poolwright.release.statistics import Statistics, Value
 _TOP = 20
 
 
-def statistics_section(release: ReleaseRecord, statistics: Statistics, picture: Callable[[str], str]) -> str:
-    """Return splits, classes, details, groups and numbers as Markdown; the full counts are in statistics.json.
+def splits_section(release: ReleaseRecord, statistics: Statistics, picture: Callable[[str], str]) -> str:
+    """Return splits, classes and details as Markdown.
 
     Args:
         picture: returns the Markdown of a figure by its name; '' if there is none.
     """
     parts = [
-        "## Statistics",
+        "## Splits and classes",
         _splits(release),
-        _classes(statistics),
+        _classes(statistics, picture(CLASSES)),
         *(detail.section(picture(detail.name)) for detail in statistics.details),
-        *_groups(release, statistics),
-        _numbers(release, statistics),
     ]
-    parts.append("All counts: `statistics.json`.")
     return "\n\n".join(part for part in parts if part)
+
+
+def statistics_section(release: ReleaseRecord, statistics: Statistics) -> str:
+    """Return groups and numbers as Markdown; the full counts are in statistics.json."""
+    parts = ["## Statistics", "All counts: `statistics.json`.", *_groups(release, statistics)]
+    return "\n\n".join(part for part in (*parts, _numbers(release, statistics)) if part)
 
 
 def _splits(release: ReleaseRecord) -> str:
@@ -41,7 +46,7 @@ def _splits(release: ReleaseRecord) -> str:
     return grid(("split", "rows", "share", "files"), rows, (1, 2, 3))
 
 
-def _classes(statistics: Statistics) -> str:
+def _classes(statistics: Statistics, picture: str) -> str:
     counts = statistics.counts(LABEL)
     classes = [(value, rows) for value, rows in counts if value is not None]
     if not classes:
@@ -52,16 +57,19 @@ def _classes(statistics: Statistics) -> str:
     words += f"largest {sizes[-1]:,}, median {middle:,}, smallest {sizes[0]:,} rows."
     unlabelled = sum(rows for value, rows in counts if value is None)
     words += f" {unlabelled:,} rows have no class." if unlabelled else ""
-    return f"{words}\n\n{_table(counts, LABEL, statistics.rows)}"
+    table = _table(counts, LABEL, statistics.rows)
+    return "\n\n".join([words, picture, folded("Rows of each class", table)] if picture else [words, table])
 
 
 def _groups(release: ReleaseRecord, statistics: Statistics) -> list[str]:
     released = {column.name for column in release.columns}
     shown = {LABEL, SPLIT, LICENSE, *(name for detail in statistics.details for name in detail.columns)}
+    shown |= {name for name, other in statistics.twins.items() if other in released | shown}
     parts = []
     for name, counts in statistics.groups.items():
         if name in released - shown and len(counts) > 1:
-            parts.append(f"### By {code(name)}\n\n{_table(counts, name, statistics.rows)}")
+            title = f"By <code>{escape(' '.join(name.split()))}</code>, {len(counts):,} values"
+            parts.append(folded(title, _table(counts, name, statistics.rows)))
     return parts
 
 

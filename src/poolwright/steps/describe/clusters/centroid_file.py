@@ -10,21 +10,21 @@ import pyarrow.parquet as pq
 from poolwright.core.columns import is_vector, same_space, vector_type
 from poolwright.core.errors import RecipeError
 from poolwright.core.rows import one_array, vectors_of
-from poolwright.kernels.clusters.lloyd import Metric
 from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
 
 _COLUMN = "centroid"
 
 
-def read_centroids(path: str, field: pa.Field, metric: Metric, most: int) -> npt.NDArray[np.float32]:
-    """Read the centroids (k, d) of a file, with metric 'cosine' scaled to unit length.
+def read_centroids(path: str, field: pa.Field, unit: bool, most: int) -> npt.NDArray[np.float32]:
+    """Read the centroids (k, d) of a file, as they are or scaled to unit length.
 
     Args:
         field: the column of vectors that will be compared with them.
+        unit: whether to scale them.
         most: number of centroids that the file may hold.
 
     Raises:
-        RecipeError: no such file, not centroids, more than `most`, or one that is not finite (cosine: or zero).
+        RecipeError: no such file, not centroids, more than `most`, or one that is not finite (unit: or zero).
         StepError: they are of another width, or known to be of another model.
     """
     try:
@@ -36,11 +36,11 @@ def read_centroids(path: str, field: pa.Field, metric: Metric, most: int) -> npt
         raise RecipeError(f"{path}: has {len(vectors):,} centroids; give 1 to {most:,}")
     with np.errstate(over="ignore"):
         centroids = np.ascontiguousarray(vectors, np.float32)
-    usable = has_direction(centroids) if metric == "cosine" else np.isfinite(centroids).all(axis=1)
+    usable = has_direction(centroids) if unit else np.isfinite(centroids).all(axis=1)
     if not usable.all():
         wrong = int(np.flatnonzero(~usable)[0])
-        raise RecipeError(f"{path}: centroid {wrong} is {'not finite or zero' if metric == 'cosine' else 'not finite'}")
-    return unit_rows(centroids) if metric == "cosine" else centroids
+        raise RecipeError(f"{path}: centroid {wrong} is {'not finite or zero' if unit else 'not finite'}")
+    return unit_rows(centroids) if unit else centroids
 
 
 def _from_npy(path: str) -> tuple[npt.NDArray[np.floating], pa.Field]:
