@@ -227,7 +227,8 @@ def desk_of_step(folder: Path, answer: str = "yes_no", **more: Any) -> Path:
 def test_the_desk_of_a_step_is_a_queue(tmp_path: Path, answer: str, words: list[str]) -> None:
     made = read_queue(desk_of_step(tmp_path / "verify" / "pets", answer))
     assert (made.waiting, made.uids, made.classes) == (True, ["a", "b", "c"], ["cat", "cat", "dog"])
-    assert made.settings == Settings("pets", "all", "Does it show: {class}?", overlap=2, unanimous=True)
+    assert made.settings == Settings("pets", "all", "Does it show: {class}?", overlap=2, unanimous=True, answer=answer)
+    assert made.choices == (("cat", "dog") if answer == "class" else ())
     said = says(made, "Anna", {"a": "positive", "b": "negative", "c": "unsure"})
     write_answers(made, Tally(made, {}, said).written())
     given = [(one.uid, one.word) for file in answers(made.folder) for one in file.answers]

@@ -22,7 +22,7 @@ from poolwright.core.rows import vector_array
 from poolwright.studio.access import make_access
 from poolwright.studio.serve import links
 from tests.calling import call
-from tests.studio.made import Browser, ask, make_run, serving
+from tests.studio.made import Browser, ask, make_run, picture, serving
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,15 @@ def filter_run(folder: Path) -> Path:
 
     pq.write_table(rows(2_000, 0.1, "p"), folder / "pool.parquet")
     pq.write_table(rows(200, 0.5, "e"), folder / "examples.parquet")
-    learn = {"with": "clip", "examples": "examples", "positive": "map", "candidates": ["mean"], "folds": 3}
+    (folder / "pages").mkdir()
+    text = "# Maps\n\n## map\n\nDrawn from above.\n\n### Positive\n\n![a](a.jpg)\n\n### Negative\n\n![b](b.jpg)\n"
+    (folder / "pages/instructions.md").write_text(text)
+    for name in ("a.jpg", "b.jpg"):
+        (folder / "pages" / name).write_bytes(picture(1))
+    learn = {
+        "with": "clip", "examples": "examples", "positive": "map", "candidates": ["mean"], "folds": 3,
+        "question": "Is it a {class} of the land?", "instructions": "pages/instructions.md",
+    }  # fmt: skip
     data = {
         "recipe": 1,
         "name": "maps",
@@ -139,6 +147,10 @@ def test_estimates_follow_the_verdicts(tmp_path: Path) -> None:
         to = anna.post("/verify/sample", form={"table": "maps", "number": "150"})[1]["hx-redirect"]
         assert to == "/verify/maps-accuracy"
         assert b"precision" in anna.get(f"{to}/estimates")[2]
+        page = anna.get(f"{to}/one")[2].decode()
+        assert "Is it a map of the land?" in page
+        assert "Drawn from above." in page
+        assert page.count("an example of yes") == page.count("an example of no") == 2
         said: dict[str, str] = {}
         while cards := anna.take("maps-accuracy", 60):
             verdicts = {card["uid"]: "positive" if card["uid"].endswith("m") else "negative" for card in cards}

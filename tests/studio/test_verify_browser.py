@@ -226,3 +226,70 @@ def test_verdicts_wait_while_the_studio_is_away(chromium: Any, tmp_path: Path) -
         kept(page, 4)
         assert [verdict for _, _, verdict in stored(run)] == ["positive", "negative", "negative", "unsure"]
         context.close()
+
+
+def test_classes_by_keyboard_and_on_a_narrow_screen(chromium: Any, tmp_path: Path) -> None:
+    run = make_run(tmp_path, 12, tuple(f"kind {number:02d}" for number in range(12)))
+    ask(run, rule="all", answer="class", question="Which of these does it show?")
+    with serving(run) as (port, _), people(chromium, port) as open_page:
+        page = open_page("Anna", "/verify/kept/one")
+        settled(page)
+        page.keyboard.press("?")
+        page.wait_for_selector("#sheet[open]")
+        page.keyboard.press("2")  # keys of the page have no effect behind the sheet
+        page.keyboard.press("Escape")
+        page.keyboard.press("c")
+        page.keyboard.type("blurred")
+        page.keyboard.press("Enter")
+        page.keyboard.press("2")
+        kept(page, 1)
+        assert page.input_value("#comment") == ""
+        settled(page)
+        page.keyboard.press("/")
+        page.keyboard.type("D 1")
+        page.keyboard.press("Enter")
+        kept(page, 2)
+        settled(page)
+        page.keyboard.press("n")
+        kept(page, 3)
+        store = VerdictStore(run / STORE)
+        said = [(one.chosen, one.comment) for one in store.counting("kept")]
+        store.close()
+        assert said == [("kind 01", "blurred"), ("kind 10", ""), ("", "")]
+        page.set_viewport_size({"width": 390, "height": 844})
+        for path in ("/", "/verify", "/verify/kept", "/verify/kept/one", "/explore/kept", "/explore/kept/compare"):
+            page.goto(f"http://127.0.0.1:{port}{path}")
+            assert asked(page, "document.documentElement.scrollWidth <= innerWidth"), path
+            assert asked(page, _SMALL) == [], path
+        page.goto(f"http://127.0.0.1:{port}/explore/kept")
+        assert asked(page, "document.getElementById('facets').getBoundingClientRect().height") <= 50
+        page.click("[data-fold=facets]")
+        assert asked(page, "document.getElementById('facets').getBoundingClientRect().height") > 100
+
+
+_SMALL = """[...document.querySelectorAll("a, button, input:not([type=checkbox]), select, summary, textarea")]
+    .map((one) => [one.outerHTML.slice(0, 60), one.getBoundingClientRect()])
+    .filter(([, box]) => box.width && box.height && box.height < 44).map(([words]) => words)"""
+
+
+def test_pages_are_accessible(chromium: Any, tmp_path: Path) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    run = make_run(tmp_path, 30, ("cat", "dog"))
+    ask(run, rule="all", overlap=2)
+    ask(run, "classes", rule="all", answer="class")
+    with serving(run) as (port, _), people(chromium, port) as open_page:
+        page = open_page("Anna", "/verify")
+        for path in _PAGES:
+            page.goto(f"http://127.0.0.1:{port}{path}")
+            page.wait_for_timeout(200)
+            found = axe.run(page).response["violations"]
+            serious = [(one["id"], one["nodes"][0]["html"][:80]) for one in found if one["impact"] in _SERIOUS]
+            assert serious == [], path
+
+
+_SERIOUS = ("serious", "critical")
+_PAGES = (
+    *("/", "/verify", "/verify/kept", "/verify/kept/one", "/verify/kept/grid", "/verify/classes/one"),
+    *("/verify/kept/rows", "/explore/kept", "/explore/kept?layout=table", "/explore/kept/map", "/explore/kept/compare"),
+    "/explore/kept/galleries",
+)

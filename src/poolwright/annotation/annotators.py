@@ -18,6 +18,9 @@ from poolwright.kernels.statistics.agreement import Ratings, without_outliers
 
 _GOLD_WANTED = 0.9
 _UNLIKELY = 0.05
+_TOO_FAST = 0.15
+"""Seconds for a picture that are too few to look at it: one fixation of the eye takes 0.2 to 0.3 s on average (K.
+Rayner, Eye movements in reading and information processing, Psychol. Bull. 124 (1998) 372-422)."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ def people_of(now: Snapshot, aside: Mapping[str, int]) -> list[Person]:
         right, answered = now.on_gold.get(name, (0, 0))
         seconds = [one.seconds for one in said if one.annotator == name and one.seconds]
         careless = f"{answered - right} of {answered} gold questions wrong" if _unlikely(right, answered) else ""
+        if not careless and len(seconds) >= COMPARED and median(seconds) <= _TOO_FAST:
+            careless = f"{median(seconds):.2g} s a picture, over {len(seconds)} pictures"
         if not careless and others.outlier[at]:
             careless = f"hardly agrees with the others on {int(others.compared[at])} rows"
         people.append(

@@ -49,6 +49,10 @@ class YesNo:
         """
         return self._words.meaning(word) or UNSURE
 
+    def chosen(self, word: str) -> str:
+        """Return the class that a word names: none."""
+        return ""
+
 
 class ClassName:
     """Answers to "which class is it of?": positive is the class that was proposed, negative any other, or none."""
@@ -64,7 +68,7 @@ class ClassName:
         known = {**unsure, **NO_VERDICTS, **words}
         self._words = {word.strip().casefold(): meaning for word, meaning in known.items()}
         self._words.setdefault(NONE_OF_THEM, NEGATIVE)
-        self._classes = {name.strip().casefold() for name in classes}
+        self._classes = {name.strip().casefold(): name for name in sorted(classes)}
 
     def meaning(self, word: str, asked: str) -> str:
         """Return the meaning of a word; see `YesNo.meaning`."""
@@ -74,6 +78,10 @@ class ClassName:
         if plain not in self._words:
             raise UnknownWord(f"'{word}' is not one of the classes asked about, '{NONE_OF_THEM}' or unsure")
         return self._words[plain]
+
+    def chosen(self, word: str) -> str:
+        """Return the class that a word names, or ''."""
+        return self._classes.get(word.strip().casefold(), "")
 
 
 def meanings_of(answer: str, classes: Collection[str], words: Mapping[str, str]) -> YesNo | ClassName:

@@ -47,7 +47,10 @@ def understood(
             now = class_of.get(answer.uid)
             if now is not None and _is_about(answer, now, tuple(before.get(answer.uid, ())), meanings):
                 meaning = meanings.meaning(answer.word, now)
-                verdicts.append(Verdict(answer.uid, meaning, answer.annotator, answer.time, answer.comment))
+                chosen = meanings.chosen(answer.word)
+                verdicts.append(
+                    Verdict(answer.uid, meaning, answer.annotator, answer.time, answer.comment, chosen=chosen)
+                )
         except ValueError as error:
             unknown.update([answer.word.strip()] if isinstance(error, UnknownWord) else ())
             bad.append(f"{answer.where}: {error}")

@@ -127,7 +127,10 @@ def report(
 
 @app.command()
 def studio(
-    run_folder: RunFolder,
+    path: Annotated[
+        Path,
+        typer.Argument(help="A run; or a release, images, Parquet, a Hugging Face folder.", metavar="PATH"),
+    ],
     host: Annotated[
         str, typer.Option(help="Address to listen on; tokens are needed unless it is this machine's own.")
     ] = ("127.0.0.1"),
@@ -138,11 +141,11 @@ def studio(
         typer.Option(help="Allow this host name, such as studio.example.org; may be repeated."),
     ] = None,
 ) -> None:
-    """Look at a run and verify its rows in a browser."""
+    """Look at a run, or at any images and tables, and verify rows in a browser."""
     from poolwright.cli.rendering.inspecting import print_links
     from poolwright.studio.serve import serve
 
-    serve(run_folder, host, port, annotator or (), name or (), lambda links: OUTPUT.show(print_links, links))
+    serve(path, host, port, annotator or (), name or (), lambda links: OUTPUT.show(print_links, links))
 
 
 @app.command()

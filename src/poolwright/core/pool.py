@@ -98,6 +98,11 @@ class Pool(BaseModel):
         """
         raise NotImplementedError
 
+    @classmethod
+    def recognises(cls, path: Path) -> int:
+        """Return how surely a file or folder of this machine is of this kind: 0 if it does not seem to be."""
+        return 0
+
     def keep_in(self, folder: Path) -> Self:
         """Return this pool as one that may keep indexes, which save time, in a folder of a run; it need not exist."""
         return self

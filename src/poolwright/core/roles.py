@@ -82,6 +82,33 @@ class AnnotationStep(Step):
         raise NotImplementedError
 
 
+@dataclass(frozen=True)
+class AuditQuestion:
+    """How people are asked about the decisions of a step.
+
+    Attributes:
+        wanted: the class that the step looks for.
+        question: the question, with {class} for that class; '' for the usual one.
+        instructions: path of a Markdown page that they are shown, or ''.
+        examples: tables of the recipe whose rows show the class and others.
+        column: their column of classes.
+    """
+
+    wanted: str
+    question: str = ""
+    instructions: str = ""
+    examples: tuple[str, ...] = ()
+    column: str = ""
+
+
+class DecidingStep(Step):
+    """A step that decides whether rows are of a class, so that people can be asked how often it is right."""
+
+    def audited(self) -> AuditQuestion:
+        """Return how people are asked."""
+        raise NotImplementedError
+
+
 class KeyedStep(Step):
     """A step that looks up keys of rows, so that a check can see on a few rows whether any are found."""
 

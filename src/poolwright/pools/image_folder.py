@@ -6,6 +6,7 @@ import os
 import posixpath
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import pyarrow as pa
@@ -50,6 +51,10 @@ class ImageFolder(Pool):
         'photos: {read: image_folder, path: data, pattern: "{domain}/{class}/{name}", captions: txt}'
     )
     unique: ClassVar[bool] = True
+
+    @classmethod
+    def recognises(cls, path: Path) -> int:
+        return int(path.is_dir() and next(files_below(str(path), is_image_name), None) is not None)
 
     path: PathsOrUrls = Field(
         description="folder, fsspec URL of one, or a list of these; images at any depth, by the extensions of the "

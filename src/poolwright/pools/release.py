@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -59,6 +60,10 @@ class ReleasePool(Pool):
     _found: Once[ReleaseFolder] = PrivateAttr(default_factory=Once)
     _inner: Once[Pool] = PrivateAttr(default_factory=lambda: Once(travels=True))
     _parts: Once[list[Part]] = PrivateAttr(default_factory=Once)
+
+    @classmethod
+    def recognises(cls, path: Path) -> int:
+        return 4 * (path / RECORD).is_file()
 
     def arrow_schema(self) -> pa.Schema:
         """Return the columns of this pool.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -84,6 +85,11 @@ commonpool:
   columns: {width: original_width, height: original_height}
   vectors:
     clip: {file: "{stem}.npz", key: l14_img, model: OpenAI ViT-L/14}"""
+
+    @classmethod
+    def recognises(cls, path: Path) -> int:
+        files = [path] if path.is_file() else [*path.glob("*"), *path.glob("*/*")]
+        return 2 * any(file.suffix in (".parquet", ".arrow") for file in files)
 
     path: PathsOrUrls = Field(
         description="file, glob, folder (all files of the one format in it, at any depth), fsspec URL, or a list of "

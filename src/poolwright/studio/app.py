@@ -18,25 +18,39 @@ from starlette.exceptions import HTTPException
 from poolwright.core.errors import PoolwrightError
 from poolwright.studio import home
 from poolwright.studio.access import Access
-from poolwright.studio.exploring import comparing, mapping, reporting, rows
+from poolwright.studio.exploring import comparing, galleries, mapping, reporting, rows, tagging, versions
 from poolwright.studio.guard import Guard
 from poolwright.studio.opened import OpenedRun, Studio
 from poolwright.studio.pages import page
-from poolwright.studio.verifying import asking, estimating, making, results
+from poolwright.studio.verifying import asking, estimating, making, results, reviewing
 from poolwright.studio.verifying.open_queues import OpenQueues
 
 NAV = (("/", "Run"), ("/verify", "Verify"), ("/explore", "Explore"), ("/report", "Report"))
 """Pages in the bar at the top: (path, title)."""
 
 ROUTERS = (
-    *(home.router, making.router, asking.router, estimating.router, results.router),
-    *(rows.router, mapping.router, comparing.router, reporting.router),
+    *(home.router, making.router, asking.router, estimating.router, reviewing.router, results.router),
+    *(
+        rows.router,
+        mapping.router,
+        comparing.router,
+        reporting.router,
+        tagging.router,
+        galleries.router,
+        versions.router,
+    ),
 )
 
 DRAWN_AT_ONCE = 16
 """Requests for pictures that are worked on at once; the others wait, and nothing waits for them."""
 
-LIMITS = {"/verify/*/import": results.MOST_IMPORTED + 10_000, "/verify/*/take": 600_000, "/verify/*/leave": 600_000}
+LIMITS = {
+    "/verify/*/import": results.MOST_IMPORTED + 10_000,
+    "/verify/*/take": 600_000,
+    "/verify/*/leave": 600_000,
+    "/explore/*/pick": 200_000,
+    "/tags/import": 64_000_000,
+}
 """Maximum size of a POST in bytes by path, for paths that allow more than others; '*' matches any text."""
 
 

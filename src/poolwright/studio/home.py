@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from poolwright.core.errors import PoolwrightError
 from poolwright.studio.access import OWNER, Session, check_name
 from poolwright.studio.guard import cookie_header
+from poolwright.studio.opened import OpenedRun
 from poolwright.studio.pages import SessionOf, StudioOf, drawn, page
 from poolwright.studio.pictures import KEPT_BY_BROWSERS, nearest_edge
 
@@ -23,7 +24,12 @@ def first(request: Request, studio: StudioOf) -> Response:
     tables = [studio.opened.table(name) for name in studio.opened.table_names()]
     lives = [studio.queues.queue(name) for name in studio.queues.names()]
     queues = [(live.queue, live.progress()) for live in lives]
-    return page(request, "home.html.j2", tables=tables, queues=queues)
+    return page(request, "home.html.j2", tables=tables, queues=queues, releases=_releases(studio.opened))
+
+
+def _releases(opened: OpenedRun) -> list[tuple[str, str, bool]]:
+    """Return table, place, and whether it was written, of each release of the recipe."""
+    return [(one.table, str(one.to), one.folder(opened.folder).is_dir()) for one in opened.run.recipe.releases]
 
 
 @router.get("/picture")

@@ -39,7 +39,7 @@ def serve(
     """Serve a run until interrupted.
 
     Args:
-        folder: the run folder.
+        folder: the run folder; or a release, a folder of images, Parquet or a folder of Hugging Face, see `run_of`.
         host: address to listen on. On any but a loopback address everybody needs a token.
         port: 0 chooses a free one.
         annotators: names of the people who get a link.
@@ -49,7 +49,7 @@ def serve(
     Raises:
         MissingExtra: fastapi or uvicorn is not installed.
         RecipeError: the address is taken or not of this machine, or an annotator's name is not valid.
-        InputError: the folder is not a run folder.
+        InputError: the folder is nothing that can be opened.
     """
     for module in ("fastapi", "uvicorn", "python_multipart", "jinja2", "itsdangerous"):
         _check_installed(module)
@@ -58,12 +58,14 @@ def serve(
     from poolwright.run.lock import run_lock
     from poolwright.run.run import open_run
     from poolwright.studio.app import create_app
+    from poolwright.studio.opening import run_of
 
     people = [check_name(name) for name in annotators]
-    open_run(Path(folder).resolve())
-    access = make_access(Path(folder).resolve(), host, names)
-    with run_lock(Path(folder).resolve() / FOLDER), closing(_listening(host, port)) as listening:
-        app = create_app(Path(folder), access)
+    folder = run_of(Path(folder))
+    open_run(folder)
+    access = make_access(folder, host, names)
+    with run_lock(folder / FOLDER), closing(_listening(host, port)) as listening:
+        app = create_app(folder, access)
         tell(links(access, listening.getsockname()[1], people))
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, date_header=False, timeout_keep_alive=75

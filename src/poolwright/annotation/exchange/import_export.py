@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from poolwright.annotation.answers import meanings_of
+from poolwright.annotation.answers import NONE_OF_THEM, ClassName, YesNo, meanings_of
 from poolwright.annotation.exchange.label_studio import VERDICT
 from poolwright.annotation.exchange.read_answers import AnswerFile, answer_file, verdict_file
 from poolwright.annotation.exchange.worklist import STUDIO_ANSWERS, answer_files, read_asked
@@ -19,7 +19,7 @@ from poolwright.annotation.interpreting import understood
 from poolwright.annotation.queue.queue import Queue, list_queues, read_queue
 from poolwright.annotation.queue.store import STORE, Said, VerdictStore
 from poolwright.annotation.queue.tally import Snapshot, Tally
-from poolwright.annotation.verdicts import SKIPPED, Verdict, check_known
+from poolwright.annotation.verdicts import NEGATIVE, POSITIVE, SKIPPED, UNSURE, WORDS, Verdict, check_known, check_uids
 from poolwright.core.errors import InputError
 from poolwright.core.files import PARTIAL, write_text
 from poolwright.core.wording import guarded
@@ -63,18 +63,18 @@ def _tasks(queue: Queue, said: Sequence[Said]) -> str:
     tasks = [
         {
             "data": {"uid": uid, "class": queue.classes[queue.row_of[uid]]},
-            "annotations": [_annotation(one) for one in of_row[uid]],
+            "annotations": [_annotation(one, _word(queue, one)) for one in of_row[uid]],
         }
         for uid in sorted(of_row)
     ]
     return json.dumps(tasks, indent=1, ensure_ascii=False) + "\n"
 
 
-def _annotation(said: Said) -> dict[str, object]:
+def _annotation(said: Said, word: str) -> dict[str, object]:
     if said.verdict == SKIPPED:
         who = {"completed_by": {"email": said.annotator}, "updated_at": said.time}
         return {**who, "was_cancelled": True, "result": []}
-    choice = {"from_name": "verdict", "to_name": "image", "type": "choices", "value": {"choices": [said.verdict]}}
+    choice = {"from_name": "verdict", "to_name": "image", "type": "choices", "value": {"choices": [word]}}
     comment = {"from_name": "comment", "to_name": "image", "type": "textarea", "value": {"text": [said.comment]}}
     result = [choice, comment] if said.comment else [choice]
     return {"completed_by": {"email": said.annotator}, "updated_at": said.time, "result": result}
@@ -82,8 +82,23 @@ def _annotation(said: Said) -> dict[str, object]:
 
 def _record(queue: Queue, said: Said) -> dict[str, str]:
     name = queue.classes[queue.row_of[said.uid]] if said.uid in queue.row_of else ""
-    values = (said.uid, name, said.verdict, said.annotator, said.time, said.comment)
+    values = (said.uid, name, _word(queue, said), said.annotator, said.time, said.comment)
     return dict(zip(_COLUMNS, values, strict=True))
+
+
+def _word(queue: Queue, said: Said) -> str:
+    """Return the word of an entry: a verdict, or the class that was chosen if people are asked for it."""
+    if not queue.choices or said.verdict not in (POSITIVE, NEGATIVE):
+        return said.verdict
+    if said.chosen in queue.choices:
+        return said.chosen
+    return queue.classes[queue.row_of[said.uid]] if said.verdict == POSITIVE else NONE_OF_THEM
+
+
+def _meanings(queue: Queue) -> YesNo | ClassName:
+    if queue.step:
+        return queue.step.understanding.meanings(queue.classes)
+    return meanings_of("class" if queue.choices else "yes_no", set(queue.classes), {})
 
 
 def imported(data: bytes, name: str, queue: Queue, field: str = "") -> AnswerFile[Verdict]:
@@ -99,11 +114,23 @@ def imported(data: bytes, name: str, queue: Queue, field: str = "") -> AnswerFil
         path = Path(scratch) / _plain(name)
         path.write_bytes(data)
         try:
-            found = verdict_file(path, skips=True, field=field or _field(queue))
+            found = _verdicts(path, queue, field or _field(queue))
         except InputError as error:
             raise InputError(str(error).replace(f"{scratch}/", "")) from None
     check_known(found.answers, queue.uids, f"the queue '{queue.name}'")
     return found
+
+
+def _verdicts(path: Path, queue: Queue, field: str) -> AnswerFile[Verdict]:
+    if not queue.choices:
+        return verdict_file(path, skips=True, field=field)
+    found, class_of = answer_file(path, field), dict(zip(queue.uids, queue.classes, strict=True))
+    check_uids([(one.uid, one.where) for one in found.answers], class_of, f"in the queue '{queue.name}'")
+    words = {word: meaning for word, meaning in WORDS.items() if meaning != UNSURE}  # yes and no, too
+    words |= queue.step.understanding.words if queue.step else {}
+    meanings = meanings_of("class", set(queue.choices), words)
+    verdicts = understood(found.answers, class_of, class_of.items(), meanings)
+    return AnswerFile(found.path, verdicts, found.tasks, found.people, found.rejected)
 
 
 def _plain(name: str) -> str:
@@ -119,12 +146,14 @@ def as_said(found: Sequence[Verdict], queue: Queue) -> list[Said]:
     """Convert imported verdicts to entries of the history; importing the same file again gives the same keys."""
     said = []
     for one in found:
-        digest = hashlib.sha256("\n".join((queue.name, one.uid, one.annotator, one.verdict, one.time)).encode())
+        parts = (queue.name, one.uid, one.annotator, one.verdict, one.time, *([one.chosen] if one.chosen else []))
+        digest = hashlib.sha256("\n".join(parts).encode())
         key = f"{_IMPORTED}{digest.hexdigest()[:32]}"
         about = queue.classes[queue.row_of[one.uid]]
         said.append(
-            Said(queue.name, one.uid, one.annotator, one.verdict, key, time=one.time, comment=one.comment, about=about)
-        )
+            Said(queue.name, one.uid, one.annotator, one.verdict, key, time=one.time, comment=one.comment, about=about,
+                 chosen=one.chosen)
+        )  # fmt: skip
     return said
 
 
@@ -135,8 +164,6 @@ def verdicts_in_files(queue: Queue) -> list[Verdict]:
     """
     step = queue.step
     files = [Path(path) for path in step.understanding.files] if step else []
-    answer = "class" if queue.answers else "yes_no"
-    meanings = step.understanding.meanings(queue.classes) if step else meanings_of(answer, set(queue.classes), {})
     class_of = dict(zip(queue.uids, queue.classes, strict=True))
     asked = read_asked(queue.folder)
     given = [
@@ -145,7 +172,7 @@ def verdicts_in_files(queue: Queue) -> list[Verdict]:
         if path != queue.folder / STUDIO_ANSWERS
         for answer in answer_file(path, _field(queue)).answers
     ]
-    return understood(given, class_of, asked.pairs, meanings, ignore_bad=True)
+    return understood(given, class_of, asked.pairs, _meanings(queue), ignore_bad=True)
 
 
 def write_answers(queue: Queue, said: Sequence[Said]) -> None:
@@ -154,11 +181,7 @@ def write_answers(queue: Queue, said: Sequence[Said]) -> None:
     Args:
         said: see `Tally.written`.
     """
-    lines = [_record(queue, one) for one in said]
-    for line in lines:
-        word = queue.answers.get(line["verdict"], line["verdict"])
-        line["verdict"] = word.replace("{class}", line["class"])
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    text = _json_lines(queue, said)
     path = queue.folder / STUDIO_ANSWERS
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     if before != text:

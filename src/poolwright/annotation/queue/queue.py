@@ -24,7 +24,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from poolwright.annotation.answers import NONE_OF_THEM
 from poolwright.annotation.candidates import group_name
 from poolwright.annotation.exchange.candidate_file import CandidateFile, read_candidates
 from poolwright.annotation.exchange.worklist import ASKED, AskedRows, read_asked
@@ -58,6 +57,8 @@ class Settings:
         gold_share: share of the questions that are gold, if there are gold rows.
         keep: number of right rows of a group that is enough, for the rule 'first'.
         unanimous: whether a row is right or wrong only if all say so; otherwise the majority decides.
+        answer: "yes_no", whether a row is of its class; "class", which class it is of.
+        examples: rows of a table whose answer is known, by 'yes' and 'no': pairs of table and uid.
         record: digest of the record of the table when the queue was made; '' if it was not finished.
     """
 
@@ -71,6 +72,8 @@ class Settings:
     record: str = ""
     keep: int = 0
     unanimous: bool = False
+    answer: str = "yes_no"
+    examples: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
 
     @property
     def terms(self) -> Terms:
@@ -94,7 +97,7 @@ class Queue:
         settings: how people are asked.
         rows: `uid`, `class`, and optionally `bucket` and `text`; all strings.
         waiting: whether a step of the recipe waits for the answers.
-        answers: words to write for verdicts if a step wants the name of the class: {"positive": "{class}", ...}.
+        choices: the classes that people choose from, if they are asked for the class; otherwise none.
         sample: the stratified sample of the rows, for the rule 'sample'.
         asked: bool (n,) rows that people may be asked about; None for all. A step that asks in rounds has more rows.
         step: candidates and terms of the step that waits, if it wrote them.
@@ -105,7 +108,7 @@ class Queue:
     settings: Settings
     rows: pa.Table
     waiting: bool = False
-    answers: Mapping[str, str] = field(default_factory=dict)
+    choices: tuple[str, ...] = ()
     sample: AuditSample | None = None
     asked: npt.NDArray[np.bool_] | None = None
     step: CandidateFile | None = None
@@ -239,8 +242,10 @@ def read_queue(folder: Path) -> Queue:
         fields = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         if fields.pop("format") != FORMAT:
             raise InputError(f"{folder}: the queue is of another version; make a new one under another name")
-        sample = read_sample(folder / SAMPLE) if fields["rule"] == "sample" else None
-        return Queue(folder.name, folder, Settings(**fields), pq.read_table(folder / ROWS), sample=sample)
+        settings, rows = Settings(**fields), pq.read_table(folder / ROWS)
+        sample = read_sample(folder / SAMPLE) if settings.rule == "sample" else None
+        choices = _choices(rows.column("class").to_pylist()) if settings.answer == "class" else ()
+        return Queue(folder.name, folder, settings, rows, choices=choices, sample=sample)
     except FileNotFoundError:
         raise InputError(f"there is no queue '{folder.name}'") from None
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
@@ -252,18 +257,22 @@ def _of_step(folder: Path, asked: AskedRows) -> Queue:
     about, step = asked.about, read_candidates(folder)
     rows, mask = _rows_of_step(asked, step)
     questions = [text for text in asked.rows.column("question").to_pylist() if text]
-    question = _common(questions, asked.rows.column("class").to_pylist()) if questions else Settings.question
-    by_class = {"positive": "{class}", "negative": NONE_OF_THEM} if about.get("answer") == "class" else {}
+    classes = asked.rows.column("class").to_pylist()
+    question = _common(questions, classes) if questions else Settings.question
+    choices = _choices(rows.column("class").to_pylist()) if about.get("answer") == "class" else ()
     # The worklist of the second `verify` of a table is called TABLE.2.
     head, _, number = folder.name.rpartition(".")
     table = head if head and number.isdecimal() and not _is_table(folder, folder.name) else folder.name
     terms = step.terms if step else _terms_of(about)
-    settings = Settings(table, "all", question, overlap=terms.annotators, unanimous=terms.rule == "agree")
+    settings = Settings(
+        table, "all", question, overlap=terms.annotators, unanimous=terms.rule == "agree",
+        answer=about.get("answer") or "yes_no",
+    )  # fmt: skip
     if terms.precision is not None:
         settings = replace(settings, rule="precision", target=terms.precision, confidence=terms.confidence)
     elif terms.keep is not None:
         settings = replace(settings, rule="first", keep=terms.keep)
-    return Queue(folder.name, folder, settings, rows, waiting=True, answers=by_class, asked=mask, step=step)
+    return Queue(folder.name, folder, settings, rows, waiting=True, choices=choices, asked=mask, step=step)
 
 
 def _rows_of_step(asked: AskedRows, step: CandidateFile | None) -> tuple[pa.Table, npt.NDArray[np.bool_] | None]:
@@ -278,6 +287,10 @@ def _rows_of_step(asked: AskedRows, step: CandidateFile | None) -> tuple[pa.Tabl
     pairs = list(zip(step.rows.column("uid").to_pylist(), step.rows.column("class").to_pylist(), strict=True))
     text = pa.array([texts.get(pair) for pair in pairs], pa.string())
     return step.rows.append_column("text", text), np.array([pair in texts for pair in pairs], np.bool_)
+
+
+def _choices(classes: Sequence[str | None]) -> tuple[str, ...]:
+    return tuple(sorted({name for name in classes if name}, key=_natural))
 
 
 def _terms_of(about: Mapping[str, Any]) -> Terms:
@@ -295,6 +308,8 @@ def _is_table(folder: Path, name: str) -> bool:
 
 
 def _common(questions: Sequence[str], classes: Sequence[str]) -> str:
-    """Return the question with {class}, from one that names a class."""
+    """Return the question with {class}, from those that name a class: a word of it may be a class by chance."""
     first, name = questions[0], classes[0] or ""
-    return first.replace(name, "{class}") if name else first
+    common = first.replace(name, "{class}") if name else first
+    fits = (common.replace("{class}", one or "") == text for text, one in zip(questions, classes, strict=False))
+    return common if all(fits) else first

@@ -39,7 +39,8 @@ CREATE TABLE IF NOT EXISTS verdicts (
     comment TEXT NOT NULL,
     act TEXT NOT NULL,
     key TEXT NOT NULL UNIQUE,
-    about TEXT NOT NULL DEFAULT ''
+    about TEXT NOT NULL DEFAULT '',
+    chosen TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS verdicts_queue ON verdicts (queue, id);
 CREATE TABLE IF NOT EXISTS set_aside (
@@ -82,6 +83,7 @@ class Said:
         time: ISO 8601, UTC; set when the entry is stored, if empty.
         comment: free text.
         about: the class that the row was asked about; '' if it is not known.
+        chosen: the class that the person chose, if they were asked for it and it is one of those offered.
         id: line number in the history; 0 before it is stored.
     """
 
@@ -95,11 +97,12 @@ class Said:
     time: str = ""
     comment: str = ""
     about: str = ""
+    chosen: str = ""
     id: int = 0
 
     def as_verdict(self) -> Verdict:
         """Return the entry as a verdict."""
-        return Verdict(self.uid, self.verdict, self.annotator, self.time, self.comment)
+        return Verdict(self.uid, self.verdict, self.annotator, self.time, self.comment, chosen=self.chosen)
 
 
 @dataclass(frozen=True)
@@ -132,8 +135,10 @@ class VerdictStore:
             # FULL: a commit is on disk when it returns, even if the power fails.
             self._base.execute("PRAGMA synchronous = FULL")
             self._base.executescript(_SCHEMA)
-            if "about" not in [column[1] for column in self._base.execute("PRAGMA table_info(verdicts)")]:
-                self._base.execute("ALTER TABLE verdicts ADD COLUMN about TEXT NOT NULL DEFAULT ''")
+            known = [column[1] for column in self._base.execute("PRAGMA table_info(verdicts)")]
+            for name in ("about", "chosen"):
+                if name not in known:
+                    self._base.execute(f"ALTER TABLE verdicts ADD COLUMN {name} TEXT NOT NULL DEFAULT ''")
             self._base.executescript(_GUARDS)
         except sqlite3.DatabaseError as error:
             raise InputError(f"{path}: cannot open the database of verdicts: {error}") from None
@@ -159,14 +164,14 @@ class VerdictStore:
         if said.verdict not in (*MEANINGS, SKIPPED, WITHDRAWN):
             raise InputError(f"'{said.verdict}' is not a verdict; use {', '.join(MEANINGS)}")
         line = (said.time or now, said.queue, said.uid, said.annotator, said.verdict, said.seconds, said.comment,
-                said.act or said.key, said.key, said.about)  # fmt: skip
+                said.act or said.key, said.key, said.about, said.chosen)  # fmt: skip
         self._base.execute(
-            "INSERT INTO verdicts (time, queue, uid, annotator, verdict, seconds, comment, act, key, about) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+            "INSERT INTO verdicts (time, queue, uid, annotator, verdict, seconds, comment, act, key, about, chosen) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
             line,
         )
         (kept,) = self._said("WHERE key = ?", said.key)
-        if (kept.queue, kept.uid, kept.annotator, kept.verdict) != (said.queue, said.uid, said.annotator, said.verdict):
+        if _content(kept) != _content(said):
             raise InputError(f"key '{said.key}' belongs to another verdict; give each one a key of its own")
         return kept
 
@@ -259,10 +264,15 @@ class VerdictStore:
 
     def _said(self, where: str, *values: object) -> Iterator[Said]:
         found = self._base.execute(
-            f"SELECT queue, uid, annotator, verdict, key, act, seconds, time, comment, about, id FROM verdicts {where}",
+            "SELECT queue, uid, annotator, verdict, key, act, seconds, time, comment, about, chosen, id "
+            f"FROM verdicts {where}",
             values,
         )
         return (Said(*line) for line in found.fetchall())
+
+
+def _content(said: Said) -> tuple[str, ...]:
+    return said.queue, said.uid, said.annotator, said.verdict, said.chosen
 
 
 def what_counts(history: Iterable[Said], aside: Mapping[str, int]) -> tuple[list[Said], list[Said]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +14,7 @@ from poolwright.annotation.judging import JudgedGroup, judge_group
 from poolwright.annotation.queue.queue import Queue
 from poolwright.annotation.queue.store import Said, SetAside, VerdictStore
 from poolwright.annotation.rules import NONE, Votes, count_votes, decide
-from poolwright.annotation.verdicts import MEANINGS, SKIPPED, WITHDRAWN, Verdict, standing
+from poolwright.annotation.verdicts import MEANINGS, NEGATIVE, POSITIVE, SKIPPED, WITHDRAWN, Verdict, standing
 
 Pair = tuple[str, str]
 """Uid and annotator."""
@@ -109,7 +109,10 @@ class Tally:
         """Count an entry; entries must arrive in the order of the history."""
         pair, row = (said.uid, said.annotator), self.queue.row_of.get(said.uid)
         if row is not None and said.about not in ("", self.queue.classes[row]):
-            return  # about a class that the row had earlier
+            if not said.chosen:
+                return  # about a class that the row had earlier
+            verdict = POSITIVE if said.chosen == self.queue.classes[row] else NEGATIVE
+            said = replace(said, verdict=verdict, about=self.queue.classes[row])
         if said.verdict == SKIPPED:
             self._skips.setdefault(pair, []).append(said)
         else:
@@ -170,8 +173,9 @@ class Tally:
     def _from_file(self, verdict: Verdict) -> Said:
         name = self.queue.name
         return Said(
-            name, verdict.uid, verdict.annotator, verdict.verdict, "", time=verdict.time, comment=verdict.comment
-        )
+            name, verdict.uid, verdict.annotator, verdict.verdict, "", time=verdict.time, comment=verdict.comment,
+            chosen=verdict.chosen,
+        )  # fmt: skip
 
     def votes_on(self, row: int) -> dict[str, Said]:
         """Return the verdicts on a row by annotator."""

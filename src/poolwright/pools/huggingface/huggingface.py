@@ -26,6 +26,9 @@ from poolwright.pools.labelled import FileOrigin
 from poolwright.pools.readers.paths import base_name, join, open_text, suffix
 from poolwright.pools.webdataset.webdataset import WebDatasetPool
 
+_SHOWN_BY = ("state.json", "dataset_dict.json", "dataset_infos.json", "metadata.csv", "metadata.jsonl")
+"""Files by which a folder shows to be one of Hugging Face."""
+
 
 class HuggingFacePool(Pool):
     """Rows of a dataset of the Hugging Face Hub, with the names, splits and pictures that `datasets` gives them.
@@ -77,6 +80,13 @@ class HuggingFacePool(Pool):
     _inner: Once[Pool] = PrivateAttr(default_factory=lambda: Once(travels=True))
 
     _folder: Once[Path | None] = PrivateAttr(default_factory=lambda: Once(travels=True))
+
+    @classmethod
+    def recognises(cls, path: Path) -> int:
+        card = path / "README.md"
+        described = card.is_file() and "dataset_info:" in card.read_text(encoding="utf-8", errors="replace")[:10_000]
+        saved = any((path / name).is_file() for name in _SHOWN_BY)
+        return 3 * (described or saved)
 
     def keep_in(self, folder: Path) -> Self:
         kept = self.model_copy()

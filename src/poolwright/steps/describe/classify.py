@@ -15,10 +15,11 @@ from poolwright.core.errors import InputError, MissingExtra, StepError, did_you_
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Columns, Share, exactly_one
 from poolwright.core.pool import PathOrUrl
+from poolwright.core.roles import AuditQuestion, DecidingStep
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
-from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.core.step import Kind, Outcome, Reason
 from poolwright.core.table import DECISIONS, Table
 from poolwright.core.wording import some
 from poolwright.kernels.classifiers.parameters import KINDS
@@ -33,11 +34,11 @@ from poolwright.models.classifiers.training import train
 from poolwright.reference.keywords import keyword_columns
 from poolwright.steps.describe.vector_columns import NO_VECTOR, vector_column
 
-WITH_MODEL = {"with_", "model", "classes", "positive", "keep"}
+WITH_MODEL = {"with_", "model", "classes", "positive", "keep", "question", "instructions"}
 """Fields that go together with a trained model; all others are about training."""
 
 
-class Classify(Step):
+class Classify(DecidingStep):
     """Train classifiers on labelled examples, choose the best, and decide on every row.
 
     The examples are a table of the same recipe, with vectors of the same model. All candidates are compared on the
@@ -108,6 +109,12 @@ class Classify(Step):
         default_factory=dict, description="words by language, such as {en: [map, chart], de: [karte]}"
     )
     keep: bool = Field(default=False, description="drop the rows that are not of the positive class")
+    question: str | None = Field(
+        default=None, exclude=True, description="the question people are asked in an audit; {class} is the wanted class"
+    )
+    instructions: PathOrUrl | None = Field(
+        default=None, exclude=True, description="Markdown page shown in an audit, as that of `verify`"
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Classify:
@@ -125,6 +132,11 @@ class Classify(Step):
             raise ValueError("'keep' needs 'positive', the class to keep")
         ClassifierOptions(threshold=Target(*self.threshold))
         return self
+
+    def audited(self) -> AuditQuestion:
+        return AuditQuestion(
+            self.positive or "", self.question or "", self.instructions or "", self.examples or (), self.class_
+        )
 
     def needs(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for name in (self.with_, self.text, self.caption) if name))

@@ -22,6 +22,7 @@ from poolwright.core.columns import (
     UID,
     URL,
 )
+from poolwright.core.results.search_result import SearchResult
 from poolwright.inspect.search import SCORE, search_steps
 from poolwright.inspect.views.answers import Counts
 from poolwright.inspect.views.build import DROPPED_BY
@@ -128,6 +129,8 @@ def steps_of(view: View, asked: PageState, search: SearchedView | None, n: int |
     said = f"- where: {_yaml(text)}\n" if (text := asked.filter.sql(view)) else ""
     if search is None:
         return said
+    if not isinstance(search.result, SearchResult):
+        return said + "- remove: {file: uids.txt}\n"  # no step scores rows by these means
     return said + search_steps(view, search.result, asked.cut if n is None else None, n)
 
 

@@ -160,7 +160,7 @@ def _shown(name: str, view: View, letter: str, asked: Sequence[PageState], chose
         view.count(chosen),
         _pictures(view, chosen),
         tuple((words(view, clause), url(mine.without(clause))) for clause in mine.chosen)
-        + ((((f"search: {mine.text or 'like a row'}", url(mine.unsearched())),)) if mine.searches else ()),
+        + ((((f"search: {mine.text or mine.odd or 'like a row'}", url(mine.unsearched())),)) if mine.searches else ()),
         tuple((text, url(mine.outcome(kept)), mine.kept == kept) for kept, text in outcomes),
         [*_named(letter, mine), *others],
     )

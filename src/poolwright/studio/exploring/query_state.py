@@ -42,6 +42,7 @@ class PageState:
         vectors: column of vectors to search by; '' for no search.
         text: text to search for.
         like: uid of the row to search similar ones of.
+        odd: a kind of `inspect.views.oddities` and a facet, such as 'outliers label', whose odd rows are searched for.
         cut: minimum score of a search.
         sort: column, `SHUFFLED`, or '' for the order of the table; a search sorts by its score.
         descending: whether the greatest come first.
@@ -52,6 +53,7 @@ class PageState:
     vectors: str = ""
     text: str = ""
     like: str = ""
+    odd: str = ""
     cut: float | None = None
     sort: str = ""
     descending: bool = False
@@ -60,7 +62,7 @@ class PageState:
     @property
     def searches(self) -> bool:
         """Whether the page shows a search."""
-        return bool(self.text or self.like)
+        return bool(self.text or self.like or self.odd)
 
     @property
     def chosen(self) -> tuple[Clause, ...]:
@@ -70,7 +72,7 @@ class PageState:
     def pairs(self) -> Pairs:
         """Return name and value of everything that differs from the default."""
         found = [pair for clause in self.filter.clauses for pair in _pairs(clause)]
-        plain = (("vec", self.vectors), ("q", self.text), ("like", self.like), ("sort", self.sort))
+        plain = (("vec", self.vectors), ("q", self.text), ("like", self.like), ("odd", self.odd), ("sort", self.sort))
         found += [(name, value) for name, value in plain if value]
         if self.cut is not None:
             found.append(("cut", repr(self.cut)))
@@ -107,7 +109,7 @@ class PageState:
 
     def unsearched(self) -> PageState:
         """Return the state without the search."""
-        return replace(self, text="", like="", cut=None, vectors="")
+        return replace(self, text="", like="", odd="", cut=None, vectors="")
 
     @property
     def kept(self) -> bool | None:
@@ -152,6 +154,7 @@ def read_asked(view: View, pairs: Iterable[tuple[str, str]]) -> PageState:
         vectors=single.get("vec", ""),
         text=single.get("q", "").strip(),
         like=single.get("like", ""),
+        odd=single.get("odd", ""),
         cut=number(None, single["cut"]) if "cut" in single else None,
         sort=single.get("sort", ""),
         descending=single.get("down") == "1",

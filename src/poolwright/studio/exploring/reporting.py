@@ -64,7 +64,8 @@ def report_page(request: Request, found: DrawnReport) -> Response:
     """Show the report in its frame."""
     if isinstance(found, Work):
         return page(request, "explore_wait.html.j2", table="Report", work=found, what="drawing it")
-    answer = page(request, "explore_report.html.j2", version_of=found.stat().st_mtime_ns)
+    source = f"/report/page?{found.stat().st_mtime_ns}"
+    answer = page(request, "explore_report.html.j2", title="Report", source=source)
     answer.headers["content-security-policy"] = f"{POLICY}; frame-src 'self'"
     return answer
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import Annotated, Any, cast
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
@@ -15,6 +16,7 @@ from poolwright.core.columns import UID
 from poolwright.core.errors import InputError, PoolwrightError
 from poolwright.inspect.search import SCORE
 from poolwright.inspect.search_texts import text_classes, text_encoder
+from poolwright.inspect.views.answers import Counts
 from poolwright.inspect.views.build import DROPPED_BY
 from poolwright.inspect.views.images import values_of
 from poolwright.inspect.views.vectors import vector_columns
@@ -30,6 +32,7 @@ from poolwright.studio.exploring.boxes import (
     panel_of,
 )
 from poolwright.studio.exploring.cards import (
+    RowCard,
     base_of,
     cards_of,
     filter_of,
@@ -83,6 +86,8 @@ def open_view(request: Request, views: Views, name: str) -> View | Response:
 def explore(studio: StudioOf) -> Response:
     """Redirect to the last table."""
     names = studio.opened.table_names()
+    if not names and (waiting := studio.queues.names()):
+        return RedirectResponse(f"/verify/{quote(waiting[0])}/rows", 303)
     if not names:
         raise InputError("no table of this run is finished yet; run the recipe first")
     return RedirectResponse(base_of(names[-1]), 303)
@@ -101,8 +106,8 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
         count, cards, following = cards_of(found, asked, search, 0)
     except PoolwrightError as error:
         typed = request.query_params.get("where", "")
-        asked, found, search, trouble = PageState(layout="grid"), view, None, str(error)
-        count, cards, following = cards_of(view, asked, None, 0)
+        found, search, trouble = view, None, str(error)
+        asked, (count, cards, following) = _without_where(view, request)
     lazy = view.rows > LAZY_ROWS
     return page(
         request,
@@ -132,9 +137,19 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
         score=SCORE,
         panel=panel_of(found, asked, search) if search else None,
         step=steps_of(found, asked, search),
-        top=steps_of(found, asked.outcome(None), search, count.rows) if search and count.rows else "",
+        top=steps_of(found, asked.outcome(None), search, count.rows) if search and count.rows and not asked.odd else "",
         replace=replace,
     )
+
+
+def _without_where(view: View, request: Request) -> tuple[PageState, tuple[Counts, list[RowCard], int | None]]:
+    """Return the state and rows of a page without its expressions, or if that is wrong too, those of all rows."""
+    pairs = [pair for pair in request.query_params.multi_items() if pair[0] != "where"]
+    try:
+        asked = read_asked(view, pairs).unsearched()
+        return asked, cards_of(view, asked, None, 0)
+    except PoolwrightError:
+        return PageState(), cards_of(view, PageState(), None, 0)
 
 
 def _searched(views: Views, view: View, asked: PageState) -> tuple[View, SearchedView | None, str]:

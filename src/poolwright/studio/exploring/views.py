@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from poolwright.core.errors import PoolwrightError
+from poolwright.core.errors import InputError, PoolwrightError
 from poolwright.core.results.search_result import Query, SearchResult
 from poolwright.inspect.search import SCORE, search
 from poolwright.inspect.views.build import build_index, index_folder, read_index
 from poolwright.inspect.views.clauses import Filter, Picked
 from poolwright.inspect.views.images import image_of
+from poolwright.inspect.views.oddities import KINDS, Oddities, oddities
 from poolwright.inspect.views.projection import Method, known_projection, project
 from poolwright.inspect.views.selections import save_selection
 from poolwright.inspect.views.vectors import vector_columns
@@ -63,7 +64,7 @@ class SearchedView(NamedTuple):
     """The result of a search, and the view with the column `SCORE`."""
 
     view: View
-    result: SearchResult
+    result: SearchResult | Oddities
 
 
 class Views:
@@ -139,14 +140,16 @@ class Views:
         """
         columns = vector_columns(view)
         column = asked.vectors if asked.vectors in columns or not columns else columns[0]
-        target = asked.like or asked.text
-        key = (view.name, view.digest, column, f"{bool(asked.like)} {target}")
+        key = (view.name, view.digest, column, repr((asked.like, asked.text, asked.odd)))
         with self._lock:
             if key in self._searches:
                 self._searches.move_to_end(key)
                 return self._searches[key]
-        wanted = Query(like=asked.like, column=column) if asked.like else Query(asked.text, column=column)
-        result = search(view, wanted)
+        result: SearchResult | Oddities
+        if asked.odd:
+            result = _odd(view, column, asked.odd)
+        else:
+            result = search(view, Query(None if asked.like else asked.text, like=asked.like or None, column=column))
         found = SearchedView(view.with_column(SCORE, result.scores), result)
         with self._lock:
             self._searches[key] = found
@@ -182,6 +185,14 @@ class Views:
     def picture(self, view: View, position: int, edge: int) -> bytes | str:
         """Return the picture of a row re-encoded, or a reason why there is none."""
         return self._pictures.get(lambda: image_of(view, position), edge)
+
+
+def _odd(view: View, column: str, odd: str) -> Oddities:
+    kind, _, label = odd.partition(" ")
+    found = next((one for one in KINDS if one == kind), None)
+    if found is None or label not in view.facets:
+        raise InputError(f"'{odd[:80]}' names no kind of odd rows with a column of classes")
+    return oddities(view, column, label, found)
 
 
 def _guarded(function: Callable[[Work], object], work: Work) -> None:

@@ -1,6 +1,6 @@
 // A queue as one person works on it: prefetched pictures, verdicts being sent, and the progress of the group.
 
-import { post, say } from "./studio.js";
+import { post, say, typing } from "./studio.js";
 
 const el = document.getElementById("desk");
 const base = `/verify/${encodeURIComponent(el.dataset.queue)}`;
@@ -159,10 +159,9 @@ const number = (value) => value.toLocaleString("en");
 
 /** The column next to the pictures: the progress of the group, and a message when it is done. */
 export class Side {
-  constructor(desk, { again, undone }) {
+  constructor(desk, { undone }) {
     this.desk = desk;
     this.dialog = document.getElementById("done");
-    this.again = again;
     this.announced = new Set(); // groups that were announced as done
     desk.onstate = (state) => this.show(state);
     desk.onsaving = (left) => {
@@ -218,9 +217,33 @@ export class Side {
   }
 }
 
+/** Whether a dialog is open, which keys of the page must not reach. */
+export const covered = () => document.querySelector("dialog[open]") !== null;
+
+/** The field for a comment on the picture that is shown. */
+export const comment = document.getElementById("comment");
+comment.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" && (event.key !== "Enter" || event.shiftKey)) return;
+  event.preventDefault();
+  comment.blur();
+});
+
+/** Take the comment out of the field. */
+export function remark() {
+  const said = comment.value.trim();
+  comment.value = "";
+  return said;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "c" || typing(event) || covered()) return;
+  event.preventDefault();
+  comment.focus();
+});
+
 for (const [name, id] of [["i", "guide"], ["m", "about"]]) {
   document.addEventListener("keydown", (event) => {
-    if (event.key === name && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    if (event.key === name && !typing(event) && !covered()) {
       const details = document.getElementById(id);
       details.open = !details.open;
     }

@@ -1,5 +1,5 @@
 // A page of rows: parts exchanged without reloading it, the threshold, ranges, keys, copying.
-import { say, typing } from "./studio.js";
+import { post, say, typing } from "./studio.js";
 
 const SIZES = ["", "small-shots", "large-shots"];
 const root = () => document.getElementById("explore");
@@ -62,7 +62,7 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("submit", (event) => {
   const form = event.target.closest("#explore form");
-  if (!form) return;
+  if (!form || form.hasAttribute("hx-post")) return;
   event.preventDefault();
   if (form.matches(".range")) { setRange(form.closest(".number"), form.elements.min.value.trim(), form.elements.max.value.trim()); return; }
   go(`${form.action.split("?")[0]}?${new URLSearchParams([...new FormData(form)].filter(([, value]) => value))}`);
@@ -198,8 +198,34 @@ function close() {
   history.replaceState(null, "", changed({ row: null }));
 }
 
+// Rows selected by hand: Ctrl or Shift and a click, or x on the row that is open.
+const byHand = () => [...document.querySelectorAll("#scroll [data-at].by-hand")];
+
+function select(card) {
+  card?.classList.toggle("by-hand");
+  const bar = document.getElementById("by-hand");
+  bar.hidden = !byHand().length;
+  bar.querySelector("b").textContent = byHand().length;
+}
+
+async function showSelected() {
+  try {
+    const positions = byHand().map((card) => Number(card.dataset.at));
+    const { query } = await post(`${root().dataset.base}/pick`, { of: root().dataset.of, positions });
+    go(`${root().dataset.base}?${query}`);
+  } catch (error) { say(error.message, true); }
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("#by-hand button");
+  if (!button) return;
+  if (button.dataset.do === "show") showSelected();
+  else byHand().forEach(select);
+});
+
 document.addEventListener("click", (event) => {
   const card = event.target.closest("#scroll [data-at]");
+  if (card && (event.ctrlKey || event.metaKey || event.shiftKey)) { event.preventDefault(); select(card); return; }
   if (card) choose(card);
   if (event.target.id === "close") close();
   if (event.target.id === "size") {
@@ -217,6 +243,7 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     choose(all[at < 0 ? 0 : Math.min(all.length - 1, Math.max(0, at + steps[event.key]))]);
   }
+  if (event.key === "x") select(here());
   if (event.key === "Escape") close();
   if (event.key === "/") { event.preventDefault(); document.getElementById("q")?.focus(); }
 });

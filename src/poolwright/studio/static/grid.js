@@ -1,13 +1,13 @@
 // The pictures of a group in a grid: people mark the wrong ones, and Enter accepts the others.
 
 import { say, typing } from "./studio.js";
-import { Desk, Side, picture, preload } from "./desk.js";
+import { Desk, Side, comment, covered, picture } from "./desk.js";
 
 const stage = document.getElementById("stage");
 const grid = document.getElementById("grid");
 const look = document.getElementById("look");
 const sizes = [110, 135, 165, 200, 260, 340], gap = 8;
-const size = Math.max(0, Math.min(sizes.length - 1, Number(localStorage.getItem("cell") ?? 2)));
+const size = Math.max(0, Math.min(sizes.length - 1, Number(localStorage.getItem("cell") ?? (innerWidth <= 760 ? 0 : 2))));
 const cell = sizes[size];
 const columns = Math.max(2, Math.floor((stage.clientWidth - 24 + gap) / (cell + gap)));
 const rows = Math.max(1, Math.floor((stage.clientHeight - 24 + gap) / (cell + gap)));
@@ -17,6 +17,7 @@ const desk = new Desk({ ahead: number, edge });
 const side = new Side(desk, { undone: undo });
 const words = { negative: "wrong", unsure: "unsure", skip: "skip" };
 let marks = new Map();
+let remarks = new Map();
 let at = 0;
 let begun = performance.now();
 let page = [];
@@ -53,8 +54,9 @@ function refresh() {
     const mark = marks.get(page[button.dataset.index].uid) ?? "";
     button.classList.toggle("here", Number(button.dataset.index) === at);
     button.dataset.mark = mark;
-    button.lastChild.textContent = words[mark] ?? "";
+    button.lastChild.textContent = [words[mark], remarks.get(page[button.dataset.index].uid) && "✎"].filter(Boolean).join(" ");
   }
+  if (document.activeElement !== comment) comment.value = remarks.get(page[at]?.uid) ?? "";
   const known = document.getElementById("about").open && page[at];
   if (known && known.uid !== refresh.known) desk.known((refresh.known = known.uid), document.getElementById("known"));
   if (!look.hidden && page[at]) look.firstElementChild.src = picture(page[at].uid, 1280);
@@ -75,12 +77,14 @@ function all() {
 }
 
 async function send() {
-  if (!page.length || side.dialog.open) return;
+  if (!page.length || covered()) return;
   const seconds = Math.round((performance.now() - begun) / page.length) / 1000;
   const skipped = page.filter((card) => marks.get(card.uid) === "skip").map((card) => card.uid);
   const answers = page.filter((card) => marks.get(card.uid) !== "skip")
-    .map((card) => ({ uid: card.uid, verdict: marks.get(card.uid) ?? "positive", seconds }));
+    .map((card) => ({ uid: card.uid, verdict: marks.get(card.uid) ?? "positive", seconds, comment: remarks.get(card.uid) ?? "" }));
   marks = new Map();
+  remarks = new Map();
+  comment.value = "";
   at = 0;
   page = []; // Enter has no effect until there are other pictures
   grid.setAttribute("aria-busy", "true");
@@ -132,7 +136,7 @@ const keys = {
   Escape: () => { look.hidden = true; },
 };
 document.addEventListener("keydown", (event) => {
-  if (typing(event) || side.dialog.open) return;
+  if (typing(event) || covered()) return;
   if (event.repeat && !event.key.startsWith("Arrow")) { event.preventDefault(); return; }
   const act = keys[event.key];
   if (act) { event.preventDefault(); act(); }
@@ -143,6 +147,8 @@ grid.addEventListener("click", (event) => {
   at = Number(button.dataset.index);
   mark("negative");
 });
+comment.addEventListener("input", () => { if (page[at]) remarks.set(page[at].uid, comment.value.trim()); });
+comment.addEventListener("blur", refresh);
 look.addEventListener("click", () => { look.hidden = true; });
 document.getElementById("verdicts").addEventListener("click", (event) => {
   const button = event.target.closest("button");

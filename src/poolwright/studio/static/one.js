@@ -1,7 +1,7 @@
 // One picture at a time, the next ones prefetched.
 
 import { say, typing } from "./studio.js";
-import { Desk, Side, owner, picture, preload } from "./desk.js";
+import { Desk, Side, covered, owner, picture, preload, remark } from "./desk.js";
 
 const edge = Math.max(innerWidth, innerHeight) * devicePixelRatio > 1400 ? 2560 : 1280;
 const desk = new Desk({ ahead: 12, edge });
@@ -40,11 +40,12 @@ async function refill() {
   if (!before || !shown) show();
 }
 
-function give(verdict) {
+function give(verdict, chosen = "") {
   const card = desk.cards[0];
-  if (!card || side.dialog.open) return;
+  if (!card || covered()) return;
   remember(card, verdict);
-  desk.give([{ uid: card.uid, verdict, seconds: Math.round(performance.now() - begun) / 1000 }]);
+  desk.give([{ uid: card.uid, verdict, chosen, seconds: Math.round(performance.now() - begun) / 1000, comment: remark() }]);
+  document.querySelector("#desk aside").scrollTop = 0;
   show();
   if (desk.cards.length < 8) refill();
 }
@@ -90,16 +91,58 @@ frame.addEventListener("click", closer);
 frame.addEventListener("pointermove", move);
 image.addEventListener("error", () => { if (shown) say("this picture cannot be shown; skip it, or answer unsure", true); });
 
+// Classes to choose from: as many as fit are shown, those that contain what is typed first.
+const choices = document.getElementById("choices");
+const find = document.getElementById("find");
+
+function offer() {
+  const wanted = find.value.trim().toLowerCase();
+  const names = JSON.parse(choices.dataset.choices);
+  const begin = names.filter((name) => name.toLowerCase().startsWith(wanted));
+  const hold = names.filter((name) => !name.toLowerCase().startsWith(wanted) && name.toLowerCase().includes(wanted));
+  choices.replaceChildren(...[...begin, ...hold].slice(0, 40).map((name, at) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.dataset.chosen = name;
+    const number = document.createElement("kbd");
+    number.textContent = at < 9 ? at + 1 : "";
+    const words = document.createElement("span");
+    words.textContent = name;
+    button.append(number, words);
+    return button;
+  }));
+}
+
+if (choices) {
+  offer();
+  find.addEventListener("input", offer);
+  find.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && choices.firstChild) choices.firstChild.click();
+    if (event.key === "Enter" || event.key === "Escape") { event.preventDefault(); unfind(); }
+  });
+}
+
+function unfind() {
+  find.value = "";
+  find.blur();
+  offer();
+}
+
 const keys = {
-  ArrowRight: () => give("positive"), y: () => give("positive"),
-  ArrowLeft: () => give("negative"), n: () => give("negative"),
+  ArrowRight: () => choices || give("positive"), y: () => choices || give("positive"),
+  ArrowLeft: () => choices || give("negative"), n: () => give("negative"),
+  "/": () => find && !find.hidden && find.focus(),
   ArrowDown: () => give("unsure"), u: () => give("unsure"),
   ArrowUp: skip, s: skip, z: undo, Backspace: undo, " ": () => closer(), 0: fit,
 };
 document.addEventListener("keydown", (event) => {
-  if (typing(event) || side.dialog.open || event.repeat) return;
+  if (typing(event) || covered() || event.repeat) return;
   const card = desk.cards[0];
-  if (owner && event.shiftKey && card && (event.key === "Y" || event.key === "N")) {
+  if (choices && event.key >= "1" && event.key <= "9") {
+    choices.children[event.key - 1]?.click();
+    return;
+  }
+  if (owner && !choices && event.shiftKey && card && (event.key === "Y" || event.key === "N")) {
     const verdict = event.key === "Y" ? "positive" : "negative";
     desk.gold(card.uid, verdict);
     give(verdict);
@@ -112,7 +155,8 @@ document.getElementById("verdicts").addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
   button.blur();
-  if (button.dataset.verdict) give(button.dataset.verdict);
+  if (button.dataset.chosen) { give("positive", button.dataset.chosen); unfind(); }
+  else if (button.dataset.verdict) give(button.dataset.verdict);
   else ({ skip, undo })[button.dataset.do]();
 });
 document.getElementById("about").addEventListener("toggle", (event) => {

@@ -45,6 +45,30 @@ function turn() {
 document.getElementById("theme")?.addEventListener("click", turn);
 document.addEventListener("keydown", (event) => { if (event.key === "t" && !typing(event)) turn(); });
 
+// The sheet of keys.
+const sheet = document.getElementById("sheet");
+function unfold() { sheet.open ? sheet.close() : sheet.showModal(); }
+document.addEventListener("keydown", (event) => { if (event.key === "?" && sheet && !typing(event)) { event.preventDefault(); unfold(); } });
+document.addEventListener("click", (event) => { if (sheet && event.target.closest("[data-open=sheet]")) unfold(); });
+
+// Parts that fold on narrow screens.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-fold]");
+  if (!button) return;
+  const open = document.getElementById(button.dataset.fold).classList.toggle("open");
+  button.setAttribute("aria-expanded", open);
+});
+
+// On narrow screens the cells of a table stand below each other, each with the name of its column.
+function label() {
+  for (const table of document.querySelectorAll("table.list")) {
+    const names = [...table.querySelectorAll("thead th")].map((cell) => cell.textContent);
+    for (const row of table.tBodies[0]?.rows ?? []) [...row.cells].forEach((cell, at) => { cell.dataset.label = names[at] ?? ""; });
+  }
+}
+label();
+document.body.addEventListener("htmx:afterSettle", label);
+
 document.body.addEventListener("htmx:responseError", (event) => {
   say(words(event.detail.xhr.responseText), true);
 });

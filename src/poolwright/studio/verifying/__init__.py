@@ -7,6 +7,9 @@ undoing      acts that a person can take back
 asking       the pages with pictures, and the requests they send
 results      overview of a queue: groups, people, certificate, import and export
 estimating   precision, recall and prevalence while verdicts arrive
+reviewing    rows on which people differ
+choosing     rows of all classes in turns, if people choose the class
+parts        groups that are asked of some people only
 making       the list of queues, and new ones
 guide        the page of instructions
 """

@@ -49,10 +49,11 @@ class Take(_Request):
 
 
 class Answered(_Request):
-    """The verdict of a person on a row."""
+    """The verdict of a person on a row, or the class that they chose."""
 
     uid: _Uid
-    verdict: Literal["positive", "negative", "unsure"]
+    verdict: Literal["positive", "negative", "unsure", ""] = ""
+    chosen: str = Field("", max_length=1000)
     key: _Key
     seconds: float | None = Field(None, ge=0, le=86_400)
     comment: str = Field("", max_length=1000)
@@ -92,7 +93,9 @@ def one(
 def grid(
     request: Request, studio: StudioOf, session: SessionOf, live: LiveOf, group: Annotated[str, Query()] = ""
 ) -> Response:
-    """Show the pictures of a group in a grid, in which people mark the wrong ones."""
+    """Show the pictures of a group in a grid, in which people mark the wrong ones; if asked for classes, one by one."""
+    if live.queue.choices:
+        return RedirectResponse(f"/verify/{quote(live.queue.name)}/one", 303)
     return _page(request, studio, session, live, group, "grid.html.j2")
 
 
@@ -105,14 +108,17 @@ def _page(
     queue = live.queue
     if group and group not in queue.groups:
         raise HTTPException(404, f"the queue has no group '{group}'")
-    if not group:
-        group = next((one.name for one in live.progress() if not one.done), next(iter(queue.groups), ""))
+    if queue.choices:
+        group = ""  # rows of all classes in turns
+    elif not group:
+        open_to = (one.name for one in live.progress() if live.asks(session.name, one.name))
+        group = next(open_to, next(iter(queue.groups), ""))
     sets = {"queue": queue.name, "table": queue.settings.table, "group": group}
     guide = guide_of(live)
-    name = queue.classes[int(queue.groups[group][0])] if queue.groups else ""
+    name = queue.classes[int(queue.groups[group][0])] if group in queue.groups else ""
     return page(
         request, template, queue=queue, group=group, sets=sets, guide=guide, shown=guide.of(name) if guide else "",
-        state=state_of(live, session, group),
+        state=state_of(live, session, group), wanted=queue.settings.question.replace("{class}", name or "…"),
     )  # fmt: skip
 
 
@@ -132,7 +138,7 @@ def take(live: LiveOf, session: SessionOf, asked: Take) -> dict[str, Any]:
 @router.post("/say")
 def say(live: LiveOf, session: SessionOf, said: Say) -> dict[str, Any]:
     """Store verdicts; they are on disk before the response."""
-    answers = [SentVerdict(one.uid, one.verdict, one.key, one.seconds, one.comment) for one in said.answers]
+    answers = [SentVerdict(one.uid, one.verdict, one.key, one.seconds, one.comment, one.chosen) for one in said.answers]
     kept = live.say(_name(session), answers, said.act)
     return {"kept": [one.key for one in kept], "state": state_of(live, session, said.group)}
 
@@ -166,7 +172,9 @@ def row(request: Request, studio: StudioOf, live: LiveOf, uid: Annotated[str, Qu
     if found is None:
         raise HTTPException(404, "there is no such row")
     values = [(field.name, found.column(field.name)[0].as_py()) for field in found.schema if not is_vector(field.type)]
-    return page(request, "row.html.j2", values=[(name, value) for name, value in values if value not in (None, "")])
+    # The class of a row would give the answer away.
+    hidden = (None, "", *([live.queue.classes[live.queue.row_of[uid]]] if live.queue.choices else []))
+    return page(request, "row.html.j2", values=[(name, value) for name, value in values if value not in hidden])
 
 
 @router.get("/shown/{number}")
@@ -196,9 +204,9 @@ def state_of(live: LiveQueue, session: Session, group: str) -> dict[str, Any]:
     mine = live.mine(session.name)
     found = live.progress(group)
     if len(found) != 1:
-        return {"group": "", "rows": len(live.queue), "verified": 0, "words": "", "done": False, "mine": mine}
+        return _state_of_all(live, session) | {"mine": mine}
     (one,) = found
-    following = next((other.name for other in live.progress() if not other.done), "")
+    following = next((other.name for other in live.progress() if live.asks(session.name, other.name)), "")
     state = {"group": group, "rows": one.rows, "done": one.done, "next": following, "mine": mine, "words": ""}
     if not session.owner:
         return state | {"answers": live.answers(group), "wanted": one.rows * live.queue.terms.annotators}
@@ -211,6 +219,16 @@ def state_of(live: LiveQueue, session: Session, group: str) -> dict[str, Any]:
         "conclusion": one.judgement.conclusion,
         "words": describe_conclusion(live.queue, one),
     }
+
+
+def _state_of_all(live: LiveQueue, session: Session) -> dict[str, Any]:
+    groups, rows = live.progress(), len(live.queue)
+    state = {"group": "", "rows": rows, "done": all(one.done for one in groups), "next": "", "words": ""}
+    if not session.owner:
+        answers = sum(live.answers(one.name) for one in groups)
+        return state | {"answers": answers, "wanted": rows * live.queue.terms.annotators}
+    sums = {name: sum(getattr(one, name) for one in groups) for name in ("verified", "wrong", "unsure", "skipped")}
+    return state | sums
 
 
 def _card(card: QuestionCard) -> dict[str, Any]:

@@ -21,7 +21,9 @@ from poolwright.annotation.queue.tally import Snapshot, Tally
 from poolwright.annotation.verdicts import SKIPPED, Verdict
 from poolwright.core.errors import InputError
 from poolwright.kernels.selection.hashing import hash64
+from poolwright.studio.verifying.choosing import in_turns, verdict_of
 from poolwright.studio.verifying.leases import Leases
+from poolwright.studio.verifying.parts import Parts
 from poolwright.studio.verifying.undoing import Acts
 
 MOST_AT_ONCE = 60
@@ -39,13 +41,18 @@ class QuestionCard:
 
 @dataclass(frozen=True)
 class SentVerdict:
-    """A verdict as a browser sends it; `key` identifies it, and is the same when it is sent again."""
+    """A verdict as a browser sends it, or the class that a person chose.
+
+    Attributes:
+        key: identifies it, and is the same when it is sent again.
+    """
 
     uid: str
     verdict: str
     key: str
     seconds: float | None = None
     comment: str = ""
+    chosen: str = ""
 
 
 class LiveQueue:
@@ -61,6 +68,7 @@ class LiveQueue:
         self.queue, self.store, self._in_files = queue, store, in_files
         self._lock = threading.RLock()
         self._leases = Leases(store, queue.name)
+        self.parts = Parts(store, queue.name)
         self._secret = secrets.randbits(64)  # decides where gold questions come
         self._gold_shown: dict[str, dict[int, int]] = defaultdict(dict)
         """By annotator: the gold rows that were shown, each with the row that it came before."""
@@ -89,18 +97,21 @@ class LiveQueue:
         """
         with self._lock:
             held = set(have)
-            names = [group] if group else list(self.queue.groups)
-            for name in names:
-                cards = self._take_of(annotator, min(number, MOST_AT_ONCE), name, held)
+            names = [group] if group in self.queue.groups else list(self.queue.groups) if not group else []
+            lines = (self._mixed(annotator, name, held) for name in names if self.asks(annotator, name))
+            for rows in [in_turns(lines)] if self.queue.choices else lines:
+                cards = self._taken(annotator, min(number, MOST_AT_ONCE), rows)
                 if cards:
                     return cards
         return []
 
-    def _take_of(self, annotator: str, number: int, name: str, held: set[str]) -> list[QuestionCard]:
-        if name not in self.queue.groups or self.tally.group(name).done:
-            return []
+    def asks(self, annotator: str, name: str) -> bool:
+        """Whether somebody is asked about a group: it is not done, nor the part of others."""
+        return self.parts.open_to(annotator, name) and not self.tally.group(name).done
+
+    def _taken(self, annotator: str, number: int, found: Iterable[int]) -> list[QuestionCard]:
         rows: list[int] = []
-        for row in self._mixed(annotator, name, held):
+        for row in found:
             if row not in rows:  # it may have been taken as a gold question already
                 rows.append(row)
             if len(rows) >= number:
@@ -165,7 +176,8 @@ class LiveQueue:
     def card(self, row: int) -> QuestionCard:
         """Return the question about a row."""
         queue = self.queue
-        return QuestionCard(queue.uids[row], queue.names[row], queue.question(row), queue.texts[row])
+        group = "" if queue.choices else queue.names[row]  # the group would give the answer away
+        return QuestionCard(queue.uids[row], group, queue.question(row), queue.texts[row])
 
     def give_back(self, annotator: str, uids: Iterable[str]) -> None:
         """End the leases of rows that were shown and not answered."""
@@ -193,14 +205,14 @@ class LiveQueue:
         Raises:
             InputError: a row is not in this queue, or a verdict is not valid.
         """
-        classes = [self.queue.classes[self._row(answer.uid)] for answer in answers]
-        name = self.queue.name
+        said = [self._said(annotator, one, act) for one in answers]
         with self._lock:
-            said = [
-                Said(name, one.uid, annotator, one.verdict, one.key, act, one.seconds, "", one.comment, about)
-                for one, about in zip(answers, classes, strict=True)
-            ]
             return self._keep(said)
+
+    def _said(self, annotator: str, one: SentVerdict, act: str) -> Said:
+        about = self.queue.classes[self._row(one.uid)]
+        verdict, name = verdict_of(self.queue, about, one.verdict, one.chosen), self.queue.name
+        return Said(name, one.uid, annotator, verdict, one.key, act, one.seconds, "", one.comment, about, one.chosen)
 
     def _keep(self, said: Sequence[Said]) -> list[Said]:
         kept = self.store.add(said)

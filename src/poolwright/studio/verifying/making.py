@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from itertools import chain, count
+from pathlib import Path
+from typing import Annotated
 from urllib.parse import quote
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
+from poolwright.annotation.exchange.instructions import Instructions, read_instructions
+from poolwright.annotation.exchange.write_sheets import show
 from poolwright.annotation.queue.queue import Settings, make_queue
+from poolwright.annotation.sample import AuditSample
 from poolwright.core.columns import IMAGE_PATH, TEXT, UID, URL, is_vector
 from poolwright.core.errors import RecipeError
 from poolwright.core.files import digest_file
 from poolwright.core.params import parse_share
+from poolwright.core.roles import AuditQuestion, DecidingStep
 from poolwright.core.table import RECORD, Table
+from poolwright.kernels.selection.hashing import hash64, hash_key
 from poolwright.studio.opened import Studio
 from poolwright.studio.pages import SessionOf, StudioOf, only_owner, page
 
 router = APIRouter(prefix="/verify")
 
 QUESTION = "Is this: {class}?"
+CLASS_QUESTION = "Which of these does it show?"
 SAMPLE_QUESTION = "Is this what the filter looks for?"
+_EXAMPLES = 2
+"""Pictures of yes, and of no, that people are shown."""
 _NAME = 60
 _NO_CLASSES = (UID, TEXT, URL, IMAGE_PATH, "title", "sha256", "phash", "pdq", "image_error")
 _MOST_ROWS = 5_000_000
@@ -36,7 +48,14 @@ def queues(request: Request, studio: StudioOf, session: SessionOf) -> Response:
         request, "queues.html.j2", lives=[(live.queue, live.progress()) for live in lives],
         tables={table.name: _columns(table) for table in tables},
         decided=[table.name for table in tables if _decides(table)], question=QUESTION,
+        free={table.name: _free(studio, table.name) for table in tables},
     )  # fmt: skip
+
+
+def _free(studio: Studio, name: str) -> str:
+    """Return a name for a queue that no queue has."""
+    names = studio.queues.names()
+    return next(one for one in chain([name], (f"{name}-{number}" for number in count(2))) if one not in names)
 
 
 def _columns(table: Table) -> list[str]:
@@ -64,16 +83,19 @@ def make(
     target: Annotated[str, Form(max_length=20)] = "99%",
     confidence: Annotated[str, Form(max_length=20)] = "95%",
     overlap: Annotated[int, Form(ge=1, le=20)] = 1,
+    answer: Annotated[str, Form(pattern="^(yes_no|class)$")] = "yes_no",
 ) -> Response:
     """Make a queue of a finished table's rows, by class."""
     only_owner(session)
     found = studio.opened.table(table)
+    if answer == "class" and question == QUESTION:
+        question = CLASS_QUESTION
     settings = Settings(
-        table, "precision", question, _share(target), _share(confidence), overlap,
+        table, "precision", question, _share(target), _share(confidence), overlap, answer=answer,
         record=digest_file(found.folder / RECORD),
     )  # fmt: skip
     rows = _rows(found, column, bucket)
-    return _made(studio, name or table, settings, rows)
+    return _made(studio, name or _free(studio, table), settings, rows)
 
 
 @router.post("/sample")
@@ -88,15 +110,46 @@ def sample(
     from poolwright.inspect.audit_sample import draw_sample
 
     only_owner(session)
+    steps = [plan.step for plan in studio.opened.run.plan(table).steps]
+    deciding = (step.audited() for step in reversed(steps) if isinstance(step, DecidingStep))
+    asked = next(deciding, AuditQuestion(""))
+    page_of = read_instructions(Path(asked.instructions)) if asked.instructions else None
     drawn, sheet = draw_sample(studio.opened.run, table, number)
-    settings = Settings(table, "sample", SAMPLE_QUESTION, overlap=overlap, record=drawn.record)
-    rows = pa.table({UID: [row.uid for row in sheet], "class": [""] * len(sheet), TEXT: [row.text for row in sheet]})
-    return _made(studio, f"{table}-accuracy", settings, rows, drawn)
+    question = asked.question or (QUESTION if asked.wanted else SAMPLE_QUESTION)
+    settings = Settings(
+        table, "sample", question, overlap=overlap, record=drawn.record, examples=_examples(studio, asked)
+    )
+    rows = pa.table(
+        {UID: [row.uid for row in sheet], "class": [asked.wanted] * len(sheet), TEXT: [row.text for row in sheet]}
+    )
+    return _made(studio, _free(studio, f"{table}-accuracy"), settings, rows, drawn, page_of)
 
 
-def _made(studio: Studio, name: str, settings: Settings, rows: pa.Table, drawn: Any = None) -> Response:
+def _examples(studio: Studio, asked: AuditQuestion) -> dict[str, list[list[str]]]:
+    """Return a few labelled rows of the wanted class and of others, by hash."""
+    found: dict[str, list[list[str]]] = {"yes": [], "no": []}
+    for name in (name for name in asked.examples if name in studio.opened.table_names()):
+        rows = studio.opened.table(name).read([UID, asked.column])
+        rows = rows.take(np.argsort(hash64(rows.column(UID).cast(pa.string()), hash_key(0, "examples")), kind="stable"))
+        wanted = pc.equal(rows.column(asked.column).cast(pa.string()), asked.wanted)
+        for key, some in (("yes", wanted), ("no", pc.invert(wanted))):
+            uids = rows.column(UID).cast(pa.string()).filter(some)[:_EXAMPLES].to_pylist()
+            found[key] += [[name, uid] for uid in uids]
+    return {key: some[:_EXAMPLES] for key, some in found.items()}
+
+
+def _made(
+    studio: Studio,
+    name: str,
+    settings: Settings,
+    rows: pa.Table,
+    drawn: AuditSample | None = None,
+    instructions: Instructions | None = None,
+) -> Response:
     folder = studio.opened.folder / "verify" / _file_name(name)
     make_queue(folder, settings, rows, drawn, int(studio.opened.run.recipe.seed))
+    if instructions:
+        show(folder, instructions)
     return Response(headers={"hx-redirect": f"/verify/{quote(folder.name)}"})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,10 +14,14 @@ from starlette.exceptions import HTTPException
 from poolwright.annotation.annotators import people_of, reliability
 from poolwright.annotation.certificate import agreement_of, certificate, describe_conclusion, in_json
 from poolwright.annotation.exchange.import_export import FORMS, exported, imported
+from poolwright.annotation.queue.tally import Snapshot
 from poolwright.core.errors import PoolwrightError
+from poolwright.studio.access import check_name
 from poolwright.studio.pages import SessionOf, StudioOf, only_owner, page
 from poolwright.studio.verifying.asking import LiveOf, guide_of
 from poolwright.studio.verifying.live import LiveQueue
+from poolwright.studio.verifying.parts import deal
+from poolwright.studio.verifying.reviewing import differing
 
 router = APIRouter(prefix="/verify/{queue}")
 
@@ -59,6 +64,20 @@ def _found(live: LiveQueue) -> dict[str, Any]:
         "people": people_of(now, live.store.aside(now.queue.name)),
         "agreed": agreement_of(now.counted),
         "gold": now.gold,
+        "parts": live.parts.people,
+        "shares": _shares(live, now),
+        "differing": len(differing(now)),
+    }
+
+
+def _shares(live: LiveQueue, now: Snapshot) -> dict[str, tuple[int, int]]:
+    """Return by person the rows of their groups that they answered, and all rows of these groups."""
+    mine = {name: {part for part, names in live.parts.people.items() if name in names} for name in
+            {name for names in live.parts.people.values() for name in names}}  # fmt: skip
+    group_of = {uid: live.queue.names[row] for uid, row in live.queue.row_of.items()} if mine else {}
+    done = Counter(one.annotator for one in now.said if group_of.get(one.uid) in mine.get(one.annotator, ()))
+    return {
+        name: (done[name], sum(len(live.queue.groups.get(part, ())) for part in parts)) for name, parts in mine.items()
     }
 
 
@@ -124,6 +143,23 @@ def let_count(session: SessionOf, live: LiveOf, annotator: Annotated[str, Form(m
     """Let verdicts that were set aside count again."""
     only_owner(session)
     live.let_count(annotator, session.name or "owner")
+    return RedirectResponse(f"/verify/{live.queue.name}/progress", 303)
+
+
+@router.post("/parts")
+def assign(
+    session: SessionOf,
+    live: LiveOf,
+    people: Annotated[str, Form(max_length=2000)] = "",
+    group: Annotated[list[str] | None, Form()] = None,
+    dealt: Annotated[bool, Form()] = False,
+) -> Response:
+    """Assign groups to people, all to each or dealt out among them; those of nobody are asked of everybody."""
+    only_owner(session)
+    names = list(dict.fromkeys(check_name(name) for name in people.split(",") if name.strip()))
+    rows = {name: len(live.queue.groups[name]) for name in group or live.queue.groups if name in live.queue.groups}
+    parts = deal(rows, names) if dealt and names else dict.fromkeys(rows, tuple(names))
+    live.parts.assign(parts, session.name or "owner")
     return RedirectResponse(f"/verify/{live.queue.name}/progress", 303)
 
 

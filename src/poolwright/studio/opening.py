@@ -1,0 +1,83 @@
+"""Open anything that holds images or rows as a run: a run itself, or a recipe of one table over what a path holds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from xxhash import xxh3_64_hexdigest
+
+from poolwright.api import Recipe, run
+from poolwright.core.errors import ChangedError, InputError, RecipeError
+from poolwright.core.pool import Pool
+from poolwright.recipe.recipe import make_pool
+from poolwright.registry import pool_class, pool_registry
+from poolwright.run.memory import MEMORY
+
+TABLE = "rows"
+"""Name of the table of what is opened."""
+
+
+def run_of(path: Path) -> Path:
+    """Return the run folder of a path; of anything but a run, one is made in the cache of this user.
+
+    Pools are recognised by `Pool.recognises`. What has changed since it was opened last is read again. Nothing is
+    written where the path is.
+
+    Args:
+        path: a run folder, a release, a folder of images, a Parquet file or a folder of them, a Hugging Face folder.
+
+    Raises:
+        InputError: there is nothing at the path, or nothing that can be opened.
+        RecipeError: it can be recognised, but not read.
+    """
+    path = path.expanduser().resolve()
+    if (path / MEMORY).is_file():
+        return path
+    kind = _kind_of(path)
+    folder = _cache() / f"{_plain(path.name)}-{xxh3_64_hexdigest(str(path).encode())}"
+    recipe = Recipe.from_data(_recipe(kind, path), path.parent)
+    try:
+        run(recipe, folder, release=False)
+    except ChangedError:
+        run(recipe, folder, fresh=[TABLE], release=False)
+    return folder
+
+
+def _kind_of(path: Path) -> type[Pool]:
+    if not path.exists():
+        raise InputError(f"{path}: no run in this folder, since there is no such file or folder")
+    runs = sorted(one.parent.name for one in path.glob(f"*/{MEMORY}")) if path.is_dir() else []
+    if runs:
+        raise InputError(f"{path}: no run in this folder, but in those below it: {', '.join(runs)}; open one of them")
+    kinds = [pool_class(kind) for kind in pool_registry().names()]
+    best = max(kinds, key=lambda kind: kind.recognises(path))
+    if best.recognises(path):
+        return best
+    raise InputError(
+        f"{path}: no run in this folder, nor a release, images, Parquet or a folder of Hugging Face; give such a path"
+    )
+
+
+def _recipe(kind: type[Pool], path: Path) -> dict[str, Any]:
+    parameters: dict[str, Any] = {"path": str(path)}
+    if "uid" in kind.model_fields:
+        try:
+            make_pool(kind.kind, parameters, path.parent).arrow_schema()
+        except RecipeError:
+            parameters["uid"] = "row"  # it has no column of ids
+    return {
+        "recipe": 1,
+        "name": _plain(path.stem),
+        "pools": {"opened": {"read": kind.kind, **parameters}},
+        "tables": {TABLE: {"from": "opened"}},
+    }
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "poolwright" / "studio"
+
+
+def _plain(name: str) -> str:
+    return "-".join("".join(one if one.isalnum() else " " for one in name.casefold()).split()) or "opened"
