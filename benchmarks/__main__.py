@@ -1,4 +1,8 @@
-"""`python -m benchmarks [NAME]`: runs the benchmarks, prints `NAME ratio=...` and writes RESULTS.md."""
+"""`python -m benchmarks [--check] [NAME]`: runs benchmarks, prints `NAME ratio=...` and writes RESULTS.md.
+
+With `--check` nothing is written: ratios are compared with those of RESULTS.md, and the exit status is 1 if one is
+worse by more than 15 %.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,11 @@ from datetime import date
 from importlib import import_module
 from pathlib import Path
 
+from benchmarks import timing
+from benchmarks.results import TOLERANCE, Result, fallen, read_results, write_results
+
 HERE = Path(__file__).parent
+RESULTS = HERE / "RESULTS.md"
 WANTED = {
     "label": "our rows/s over the faster of faiss-cpu IndexFlatIP and plain NumPy; at least 2.5 with torch",
     "label-numpy": "the same without torch; at least 1",
@@ -46,30 +54,43 @@ WANTED = {
 
 
 def main() -> None:
-    names = sys.argv[1:] or list(WANTED)
+    """Run the benchmarks that are named, else all."""
+    check = "--check" in sys.argv
+    names = [name for name in sys.argv[1:] if name != "--check"] or list(WANTED)
     unknown = set(names) - set(WANTED)
     if unknown:
         sys.exit(f"unknown benchmark {', '.join(sorted(unknown))}; known: {', '.join(WANTED)}")
+    worse = []
     for name in names:
-        module, _, variant = name.partition("-")
-        work = HERE / "work" / module
-        work.mkdir(parents=True, exist_ok=True)
-        print(f"{name}: {WANTED[name]}", flush=True)
-        run = import_module(f"benchmarks.{module}").run
-        ratio = run(work, backend=variant) if variant else run(work)
-        print(f"{name} ratio={ratio:.2f}", flush=True)
-        record(name, ratio)
+        ratio = measured(name)
+        if not check:
+            record(name, ratio)
+        elif (before := read_results(RESULTS).get(name)) is None:
+            print(f"{name}: RESULTS.md has no result of it to compare with", flush=True)
+        elif (share := fallen(before, ratio)) > TOLERANCE:
+            worse.append(f"{name}: {ratio:.2f}, which is {share:.0%} worse than {before.ratio:.2f} of {before.day}")
+    if worse:
+        sys.exit("\n".join(worse))
+
+
+def measured(name: str) -> float:
+    """Run one benchmark; return its ratio."""
+    module, _, variant = name.partition("-")
+    work = HERE / "work" / module
+    work.mkdir(parents=True, exist_ok=True)
+    print(f"{name}: {WANTED[name]}", flush=True)
+    timing.PEAKS.clear()
+    run = import_module(f"benchmarks.{module}").run
+    ratio: float = run(work, backend=variant) if variant else run(work)
+    print(f"{name} ratio={ratio:.2f}", flush=True)
+    return ratio
 
 
 def record(name: str, ratio: float) -> None:
     """Put a ratio into RESULTS.md, with the newest one of every other benchmark."""
-    path = HERE / "RESULTS.md"
-    lines = path.read_text().splitlines() if path.exists() else []
-    rows = {line.split("|")[1].strip(): line for line in lines if line.count("|") == 6}
-    rows[name] = f"| {name} | {ratio:.2f} | {WANTED[name]} | {date.today().isoformat()} | {machine()} |"
-    head = ["# Results", "", "Written by `make bench`; each ratio is from one run on one machine.", ""]
-    head += ["| benchmark | ratio | what it is | day | machine |", "| --- | --- | --- | --- | --- |"]
-    path.write_text("\n".join([*head, *(rows[known] for known in WANTED if known in rows)]) + "\n")
+    peak = max((size for log, size in timing.PEAKS.items() if log.startswith("poolwright")), default=0)
+    found = Result(ratio, f"{peak / 1e9:.2f} GB" if peak else "", WANTED[name], date.today().isoformat(), machine())
+    write_results(RESULTS, {**read_results(RESULTS), name: found}, list(WANTED))
 
 
 def machine() -> str:

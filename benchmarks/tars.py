@@ -33,7 +33,9 @@ from poolwright import Table
 from poolwright.release.card.about import About
 from poolwright.release.layouts.webdataset import WebDatasetLayout
 shutil.rmtree(sys.argv[2], ignore_errors=True)
-WebDatasetLayout(figures=False).write(Table(Path(sys.argv[1])), Path(sys.argv[2]), About(title="bench"))
+from poolwright.run.engine.local import LocalEngine
+layout, about = WebDatasetLayout(figures=False), About(title="bench")
+layout.write(Table(Path(sys.argv[1])), Path(sys.argv[2]), about, workers=LocalEngine())
 """
 COPY = """
 import subprocess, sys

@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+PEAKS: dict[str, int] = {}
+"""Largest resident memory in bytes of the processes that were measured, by the name of their log."""
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -48,7 +51,9 @@ def measure(command: Sequence[str], log: Path) -> Usage:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{command[:3]} failed:\n{log.read_text()[-2000:]}")
-    return Usage(seconds, usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime)
+    peak = usage.ru_maxrss * 1024
+    PEAKS[log.stem] = max(PEAKS.get(log.stem, 0), peak)
+    return Usage(seconds, peak, usage.ru_utime + usage.ru_stime)
 
 
 def in_turn(commands: Mapping[str, Sequence[str]], work: Path, times: int = 3) -> dict[str, Usage]:

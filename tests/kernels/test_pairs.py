@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poolwright.kernels.similarity import pairs
-from poolwright.kernels.similarity.pairs import learn_screen, pairs_above
+from poolwright.kernels.similarity.pairs import learn_screen, pairs_above, scan_pairs
 from poolwright.kernels.similarity.unit_length import unit_rows
 
 
@@ -99,6 +99,25 @@ def test_no_row_passes_its_bound(width: int) -> None:
         assert (codes @ codes.T + screen.slack >= exact).all()
 
 
+@pytest.mark.parametrize("width", [30, 100])
+def test_no_row_passes_the_bound_of_a_finer_screen(width: int) -> None:
+    """Nor if all its length is in the last direction of either screen, or just outside."""
+    draw = np.random.default_rng(width)
+    whole = np.linalg.qr(draw.normal(size=(width, width)))[0].astype(np.float32)
+    edges = whole[:, [2, 3, 10, 11, width - 1]].T
+    rows = unit_rows(np.concatenate([edges, -edges, edges + 1e-4 * edges[::-1], clustered(draw, 100, width, 0.05)]))
+    exact = rows.astype(np.float64) @ rows.T.astype(np.float64)
+    screen = pairs.Screen(whole[:, :3].copy(), pairs.Screen(whole[:, :11].copy()))
+    assert screen.finer is not None
+    coarse, finer = screen.both(rows)
+    assert (coarse @ coarse.T + screen.slack >= exact).all()
+    assert (finer @ finer.T + screen.finer.slack >= exact).all()
+    for least in (0.2, 0.9, 1.0):
+        found = [scan_pairs(rows, rows[::-1], least, some) for some in (screen, pairs.Screen(screen.basis))]
+        one, other = ({(i, j) for a, b, _ in parts for i, j in zip(a, b, strict=True)} for parts in found)
+        assert one == other == {(i, j) for i, j in plain(rows, rows[::-1], least)}
+
+
 def test_a_screen_is_learned_where_it_pays() -> None:
     draw = np.random.default_rng(5)
     rows = unit_rows(clustered(draw, 800, 256, 0.3))
@@ -112,7 +131,7 @@ def test_a_screen_is_learned_where_it_pays() -> None:
 @pytest.fixture
 def dense(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pairs, "_DENSE", 0.0)
-    monkeypatch.setattr(pairs, "_CANDIDATE", 0.0)
+    monkeypatch.setattr(pairs, "_VECTOR", 0.0)
 
 
 @pytest.mark.usefixtures("dense")

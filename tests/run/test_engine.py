@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 import random
 import threading
 import time
@@ -17,12 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-from poolwright.core.errors import RecipeError
+from poolwright.core.errors import PoolwrightError, RecipeError
 from poolwright.core.runtime.merge_tree import MergeTree, merge_all
 from poolwright.core.runtime.threads import import_torch, one_thread_per_unit, one_torch_thread
 from poolwright.core.step import Resources
 from poolwright.run.engine.engine import make_engine
 from poolwright.run.engine.local import LocalEngine, wait_for_interrupted_units
+from poolwright.run.engine.processes import _LENGTH, _Child
+from tests.run.units import apart
 
 UNITS = 24
 
@@ -101,6 +104,32 @@ def test_workers_pause_while_results_wait() -> None:
         next(done)
         time.sleep(0.2)
         assert len(made) < 20
+
+
+def test_processes_give_results_and_errors(tmp_path: Path) -> None:
+    run = partial(LocalEngine(2).map_apart, partial(apart, tmp_path), folder=tmp_path, inputs=list)
+    found = dict(run(units=[0, 4, 5, 6]))
+    assert found.keys() == {0, 4, 5, 6}
+    assert os.getpid() not in found.values()
+    with pytest.raises(RecipeError, match="broken"):
+        dict(run(units=[0, 1]))
+    with pytest.raises(PoolwrightError, match=r"ended by itself .killed by signal 9.*--workers 1"):
+        dict(run(units=[0, 2]))
+
+
+def test_a_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
+    from cloudpickle import dumps
+
+    child = _Child(dumps(partial(apart, tmp_path)))
+    child._send(_LENGTH.pack(3))
+    process = child._process
+    while not (tmp_path / "begun").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    assert process.stdin is not None
+    process.stdin.close()  # as the system does for a process that was killed
+    assert process.wait(20) == 1
+    child.end()
 
 
 def slowly(unit: int) -> str:

@@ -52,7 +52,7 @@ def write_release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Seque
     made_anew = (work.started_over | work.extended) & {spec.table, *spec.layout.tables()}
     anew = overwrite or (bool(made_anew) and released_table(folder) == spec.table)
     parent = _parent(work, spec) if spec.parent else None
-    written = spec.layout.write(work.table(spec.table), folder, spec.about, anew, here, versions, parent)
+    written = spec.layout.write(work.table(spec.table), folder, spec.about, anew, here, versions, parent, work.engine)
     return _pushed(written, spec.to, overwrite, work.listener) if isinstance(spec.to, str) else written
 
 

@@ -251,6 +251,14 @@ def _digest(path: Path, of: Callable[[Path], str] = digest_file) -> str | None:
         return None
 
 
+def _groups_from(metadata: pq.FileMetaData, start: int) -> tuple[list[int], int]:
+    """Return the row groups of a file from the one that has row `start` on, and the number of the row in that."""
+    group = 0
+    while start and start >= (rows := metadata.row_group(group).num_rows):
+        start, group = start - rows, group + 1
+    return list(range(group, metadata.num_row_groups)), start
+
+
 class Table:
     """A finished table, read from its folder.
 
@@ -338,14 +346,20 @@ class Table:
         for number in range(len(self.record.steps)):
             self.state(number)
 
-    def batches(self, columns: Sequence[str] | None = None, batch_rows: int = 65_536) -> Iterator[Rows]:
-        """Yield the kept rows, in order, in batches."""
+    def batches(self, columns: Sequence[str] | None = None, batch_rows: int = 65_536, start: int = 0) -> Iterator[Rows]:
+        """Yield the kept rows, in order, in batches, from row `start` on."""
         names = list(columns) if columns is not None else None
         for part in self.record.parts:
+            if start and part.rows <= start:
+                start -= part.rows
+                continue
             # Without pre_buffer, only a batch and the pages around it are in memory.
             with self.reading(part.file) as path, pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 18) as file:
-                for batch in file.iter_batches(batch_size=batch_rows, columns=names, use_threads=False):
-                    yield Rows(with_missing_as_null(pa.Table.from_batches([batch])))
+                groups, start = _groups_from(file.metadata, start)
+                for batch in file.iter_batches(batch_rows, groups, columns=names, use_threads=False):
+                    if start < len(batch) or not start:
+                        yield Rows(with_missing_as_null(pa.Table.from_batches([batch.slice(start)])))
+                    start = max(0, start - len(batch))
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Read all kept rows into memory; name the columns you need."""

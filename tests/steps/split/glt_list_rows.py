@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -32,7 +32,7 @@ def objects(sizes: Mapping[str, int], attributes: int, seed: int = 0) -> pa.Tabl
     return pa.table({"uid": uids, "label": labels[order], "attributes": lists[order].tolist()})
 
 
-def most_even_plainly(lists: Sequence[Sequence[str]], n: int) -> list[int]:
+def most_even_plainly(lists: Sequence[Collection[str]], n: int) -> list[int]:
     """Indices of the rows that a loop over all rows chooses, one after another; the first of equal ones."""
     names = sorted({name for one in lists for name in one})
     has = np.array([[name in one for name in names] for one in lists], np.int64)

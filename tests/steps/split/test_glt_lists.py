@@ -15,6 +15,7 @@ from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.kernels.statistics.even_counts import most_even
 from poolwright.steps.split.glt import Glt
+from poolwright.testing.steps import Sent
 from tests.steps.split.glt_list_rows import (
     as_the_smallest,
     expected_sets,
@@ -100,9 +101,10 @@ def test_order_cuts_types_and_coding_change_nothing(rows: pa.Table) -> None:
     other = rows.take(pa.array(np.random.default_rng(1).permutation(len(rows))))
     lists = other["attributes"].combine_chunks().cast(pa.large_list(pa.string()))
     coded = other.set_column(2, "attributes", lists).set_column(1, "label", other["label"].dictionary_encode())
-    again, state_again, _ = drawn(coded, (7, 500), 33, **LONG)
+    again, state_again, step = drawn(coded, (7, 500), 33, **LONG)
     assert again == found
     assert state_again == state
+    assert step.fit(Sent(rows, (3, 700), 99), Context(9)) == state
 
 
 def test_lists_may_repeat_attributes_have_nulls_or_nothing_or_be_of_integers(rows: pa.Table, tmp_path: Path) -> None:

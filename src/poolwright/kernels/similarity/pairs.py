@@ -3,8 +3,9 @@
 A unit vector x has a part p in a subspace, and a rest q. Two of them have the cosine p.p' + q.q', which is at most
 p.p' + |q| |q'| by Cauchy and Schwarz: the product of (p, |q|) and (p', |q'|), their *codes*, of k + 1 numbers instead
 of d. Embeddings vary in few directions, so that most pairs are ruled out by the codes of the directions in which some
-of the rows vary most, of which there are as many as a trial on other rows finds to be cheapest. The remaining pairs
-are compared in float32, and those that pass in float64, which decides.
+of the rows vary most. All pairs are multiplied in very few directions, those that pass in some more, both as many as a
+trial on other rows finds to be cheapest. The remaining pairs are compared in float32, and those that pass in float64,
+which decides.
 
 The bound, with rounding: let eta = sqrt(k) e, e = `float32_error(d)`. Rows of unit length and an orthonormal basis,
 both rounded to float32, give a p~ in float32 that is within eta of p, so |q|^2 = 1 - |p|^2 <= 1 - |p~|^2 + 3 eta; a
@@ -14,7 +15,7 @@ fourth eta covers the arithmetic. p.p' <= p~.p~' + 3 eta, and the product of two
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,9 +40,13 @@ _TILE = (256, 1_024)
 """Products at once: they stay in cache."""
 
 _LEARN_FROM, _TRY_ON = 1_024, 256
-_SIZES = (8, 16, 24, 32, 48, 64, 96, 128, 192)
-_PRODUCT, _CANDIDATE, _ANY = 1.0, 25_000.0, 10.0
-"""Measured costs, relative to one product of two numbers: of a candidate compared in float32, of any pair."""
+_SIZES = (8, 16, 24, 32, 40, 48, 64, 96, 128, 192)
+_ANY, _PICKED, _CODE, _VECTOR = 6.0, 1_500.0, 20.0, 60.0
+"""Measured costs, relative to one product of two numbers in a tile: of any pair; of a candidate, for each number of its
+finer codes, and for each of its vectors, which are widened to float32 for it."""
+
+_BLOCK = 1_024
+"""Candidates that are multiplied at once."""
 
 _SMALL = 5_000_000
 """Pairs that are compared in less time than it takes to learn a basis."""
@@ -74,7 +79,9 @@ def pairs_above(left: Floating, right: Floating | None, least: float) -> Pairs:
 
 
 def scan_pairs(left: Floating, right: Floating | None, least: float, screen: Screen | None = None) -> Iterator[Pairs]:
-    """Yield the pairs of `pairs_above` a few at a time, at most 262,144, in any order.
+    """Yield the pairs of `pairs_above` a few at a time, in any order.
+
+    With a screen, it holds the codes of `left`, a few hundred bytes for each row.
 
     Args:
         left: as `pairs_above`.
@@ -85,10 +92,14 @@ def scan_pairs(left: Floating, right: Floating | None, least: float, screen: Scr
     ours = _Side.of(left)
     others = ours if right is None else _Side.of(right)
     screen = screen or _learn(ours, others, least)
+    held: dict[int, _Chunk] = {}  # codes are short; without a screen they are whole vectors, which are made again
     for start in range(0, len(others.rows), _ROWS):
-        chunk = others.chunk(start, screen)
+        chunk = held.get(start) if right is None else None
+        chunk = chunk or others.chunk(start, screen)
         for at in range(start if right is None else 0, len(ours.rows), _ROWS):
-            mine = chunk if right is None and at == start else ours.chunk(at, screen)
+            mine = chunk if right is None and at == start else held.get(at) or ours.chunk(at, screen)
+            if screen is not None:
+                held[at] = mine
             yield from _compare(mine, chunk, least, screen, within=mine is chunk)
 
 
@@ -113,15 +124,26 @@ class _Side:
     def chunk(self, start: int, screen: Screen | None) -> _Chunk:
         rows = self.rows[start : start + _ROWS]
         unit = unit_rows(self.vectors[rows])
-        return _Chunk(self.vectors, rows, unit, unit if screen is None else screen.codes(unit))
+        return _Chunk(self.vectors, rows, *((unit, unit) if screen is None else screen.both(unit)))
 
 
 @dataclass(frozen=True)
 class _Chunk:
     vectors: Floating
     rows: Integers
-    unit: Float32  # (n, d)
     codes: Float32  # (n, k + 1)
+    finer: Float32  # (n, m + 1)
+
+    def unit(self, at: Integers | slice) -> Float32:
+        """Return some of the rows at unit length (m, d)."""
+        if isinstance(at, slice):
+            return unit_rows(self.vectors[self.rows[at]])
+        few, again = np.unique(at, return_inverse=True)
+        return unit_rows(self.vectors[self.rows[few]])[again]
+
+    def some_finer(self, at: Integers) -> Float32:
+        """Return some of the finer codes (p, m + 1)."""
+        return self.finer.take(at, axis=0, mode="clip")  # which is faster, as no index is checked
 
 
 @dataclass(frozen=True)
@@ -130,9 +152,11 @@ class Screen:
 
     Attributes:
         basis: (d, k) float32, orthonormal but for rounding.
+        finer: a screen whose m directions begin with these k, for the pairs that pass; None for none.
     """
 
     basis: Float32
+    finer: Screen | None = None
 
     @property
     def error(self) -> float:
@@ -148,6 +172,13 @@ class Screen:
     def codes(self, unit: Float32) -> Float32:
         """Return the codes (n, k + 1) of rows of unit length (n, d)."""
         return self.with_rest(unit @ self.basis)
+
+    def both(self, unit: Float32) -> tuple[Float32, Float32]:
+        """Return the codes of rows of unit length (n, d), and those of the finer screen, or these again."""
+        if self.finer is None:
+            return (codes := self.codes(unit)), codes
+        projected = unit @ self.finer.basis
+        return self.with_rest(projected[:, : self.basis.shape[1]]), self.finer.with_rest(projected)
 
     def with_rest(self, projected: Float32) -> Float32:
         """Return the codes (n, k + 1) of rows of unit length from their products with the basis (n, k)."""
@@ -172,7 +203,8 @@ def learn_screen(rows: Float32, trials: Sequence[tuple[Float32, Float32]], least
     basis = main_directions(rows, _SIZES[-1]).astype(np.float32)
     projected = [(left @ basis, right @ basis, (left @ right.T) < 0.999) for left, right in trials]
     compared = max(sum(other.size for _, _, other in projected), 1)
-    best, cheapest = None, _ANY + rows.shape[1] * _PRODUCT
+    exactly = _PICKED + _VECTOR * rows.shape[1]
+    screens: list[tuple[Screen, float]] = []
     for k in _SIZES:
         if k >= min(rows.shape) // 2:
             break
@@ -181,9 +213,14 @@ def learn_screen(rows: Float32, trials: Sequence[tuple[Float32, Float32]], least
         for left, right, other in projected:  # the same row on both sides says nothing about two of them
             reached = screen.with_rest(left[:, :k]) @ screen.with_rest(right[:, :k]).T >= bound
             passed += int(np.count_nonzero(reached & other))
-        cost = _ANY + k * _PRODUCT + passed / compared * _CANDIDATE
-        if cost < cheapest:
-            best, cheapest = screen, cost
+        screens.append((screen, passed / compared))
+    best, cheapest = None, _ANY + rows.shape[1]
+    for at, (screen, passes) in enumerate(screens):
+        for finer, left_over in [(None, passes), *screens[at + 1 :]]:
+            picked = 0.0 if finer is None else passes * (_PICKED + _CODE * finer.basis.shape[1])
+            cost = _ANY + screen.basis.shape[1] + picked + left_over * exactly
+            if cost < cheapest:
+                best, cheapest = Screen(screen.basis, finer), cost
     return best
 
 
@@ -211,37 +248,52 @@ def _learn(left: _Side, right: _Side, least: float) -> Screen | None:
 
 
 def _compare(left: _Chunk, right: _Chunk, least: float, screen: Screen | None, within: bool) -> Iterator[Pairs]:
-    """Yield the pairs of two chunks, tile by tile."""
-    margin = left.unit.shape[1] * float(np.finfo(np.float32).eps) + 1e-6  # error of a sum of this many products
+    """Yield the pairs of two chunks, some columns of tiles at a time; of tiles with many pairs, tile by tile."""
+    margin = left.vectors.shape[1] * float(np.finfo(np.float32).eps) + 1e-6  # error of a sum of this many products
     bound = np.float32(least - (margin if screen is None else screen.slack + 1e-6))
+    whole = np.float32(least - margin)
     height, width = _TILE
     for start in range(0, len(right.rows), width):
         columns = np.ascontiguousarray(right.codes[start : start + width].T)
+        waiting: list[tuple[Integers, Integers]] = []
+        theirs: Float32 | None = None
         for at in range(start // height * height if within else 0, len(left.rows), height):
             found = np.flatnonzero(left.codes[at : at + height] @ columns >= bound)
-            if screen is not None and len(found) > _DENSE * height * width:
-                products = left.unit[at : at + height] @ right.unit[start : start + width].T
-                found = np.flatnonzero(products >= np.float32(least - margin))
+            dense = screen is not None and len(found) > _DENSE * height * width
+            if dense:
+                theirs = right.unit(slice(start, start + width)).T if theirs is None else theirs
+                found = np.flatnonzero(left.unit(slice(at, at + height)) @ theirs >= whole)
+            if not len(found):
+                continue
             i, j = np.divmod(found, columns.shape[1])
             i, j = i + at, j + start
             if within:
                 i, j = i[i > j], j[i > j]
-            if screen is not None and len(i):
-                close = _float32_products(left.unit, right.unit, i, j) >= np.float32(least - margin)
-                i, j = i[close], j[close]
-            if len(i):
-                one, other = left.rows[i], right.rows[j]
-                cosine = cosines(left.vectors, right.vectors, one, other)
-                sure = cosine >= least - ROUNDING
-                yield one[sure], other[sure], cosine[sure]
+            if screen is None or dense:
+                yield _decided(left, right, i, j, least)
+            elif screen.finer is None:
+                waiting.append((i, j))
+            else:
+                bounds = _products(left.some_finer, right.some_finer, i, j)
+                close = np.flatnonzero(bounds >= np.float32(least - screen.finer.slack - 1e-6))
+                waiting.append((i[close], j[close]))
+        if waiting:
+            i, j = (np.concatenate(some) for some in zip(*waiting, strict=True))
+            close = np.flatnonzero(_products(left.unit, right.unit, i, j) >= whole)
+            yield _decided(left, right, i[close], j[close], least)
 
 
-def _float32_products(left: Float32, right: Float32, i: Integers, j: Integers) -> Float32:
-    out = np.empty(len(i), np.float32)
-    for at in range(0, len(i), 256):
-        block = slice(at, at + 256)
-        np.einsum("ij,ij->i", left[i[block]], right[j[block]], out=out[block])
-    return out
+def _decided(left: _Chunk, right: _Chunk, i: Integers, j: Integers, least: float) -> Pairs:
+    one, other = left.rows[i], right.rows[j]
+    cosine = cosines(left.vectors, right.vectors, one, other)
+    sure = cosine >= least - ROUNDING
+    return one[sure], other[sure], cosine[sure]
+
+
+def _products(left: Callable[..., Float32], right: Callable[..., Float32], i: Integers, j: Integers) -> Float32:
+    """Return the products of the vectors that two functions give for some indices: float32 (n,)."""
+    blocks = [slice(at, at + _BLOCK) for at in range(0, len(i), _BLOCK)]
+    return np.concatenate([np.empty(0, np.float32), *(np.vecdot(left(i[at]), right(j[at])) for at in blocks)])
 
 
 def cosines(left: Floating, right: Floating, i: Integers, j: Integers) -> npt.NDArray[np.float64]:

@@ -18,7 +18,7 @@ from poolwright.core.parquet import parquet_writer
 from poolwright.core.rows import RowGroups, Rows
 from poolwright.core.table import Table
 from poolwright.core.wording import guarded
-from poolwright.release.data.images import extension
+from poolwright.release.data.image_counts import extension
 from poolwright.release.data.naming import safe_names
 from poolwright.release.data.splits import split_values, with_split
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -14,19 +14,13 @@ import pyarrow as pa
 from poolwright.core.columns import ASPECT, BYTES, HEIGHT, IMAGE, IMAGE_PATH, SHA256, UID, WIDTH, is_text
 from poolwright.core.errors import ReleaseError, StepError
 from poolwright.core.files import ImageRoot
-from poolwright.core.images.encoding import encoder_versions
-from poolwright.core.images.formats import (
-    IMAGE_EXTENSIONS,
-    UNKNOWN_EXTENSION,
-    extension_of_bytes,
-    extension_of_name,
-)
-from poolwright.core.images.image import REASONS, Limits, is_turned, read_bytes
+from poolwright.core.images.formats import IMAGE_EXTENSIONS, extension_of_name
+from poolwright.core.images.image import REASONS, Limits, read_bytes
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.core.wording import some
 from poolwright.release.data.image_changes import ORIGINAL, ChangedImage, ImageChanges, changed_schema, measured
-from poolwright.release.record import ChangedImages, ReleasedImages
+from poolwright.release.data.image_counts import ImageCounts, extension
 
 BATCH_ROWS = 64
 _AHEAD = 1
@@ -36,17 +30,11 @@ _AT_ONCE = 16
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 Found = TypeVar("Found", bytes, ChangedImage)
+RowSource = Callable[[Sequence[str], int], Iterator[Rows]]
+"""Gives rows with some columns, in batches of so many."""
 _WORDS = {reason.name: reason.words for reason in REASONS}
 # The rows passed the limits of their recipe; this one only keeps a single Parquet value readable.
 _LARGE = Limits(max_bytes=1_000_000_000)
-
-
-def extension(data: bytes, path: str | None = None) -> str:
-    """Return the extension of an image file by its first bytes, else that of its path, else 'bin'."""
-    if known := extension_of_bytes(data):
-        return known
-    suffix = extension_of_name(path or "")
-    return suffix if suffix in IMAGE_EXTENSIONS else UNKNOWN_EXTENSION
 
 
 def image_columns(schema: pa.Schema, layout: str) -> tuple[str, ...]:
@@ -69,23 +57,50 @@ def image_columns(schema: pa.Schema, layout: str) -> tuple[str, ...]:
     )
 
 
+@dataclass(frozen=True)
+class ImageBatch:
+    """Some rows with their images.
+
+    Attributes:
+        rows: the rows; if images are changed, they describe the changed ones.
+        found: image files as they were found.
+        made: the images with their sizes, if they were changed or measured.
+        digests: SHA-256 of the released files, hex.
+    """
+
+    rows: Rows
+    found: list[bytes]
+    made: list[ChangedImage] | None
+    digests: list[str]
+
+    @property
+    def images(self) -> list[bytes]:
+        """Image files as they are released."""
+        return self.found if self.made is None else [image.data for image in self.made]
+
+
 @dataclass
 class ImageReader:
-    """Reads the images of a table's rows, in order, changes them if asked to, and counts them."""
+    """Reads the images of a table's rows, in order, changes them if asked to, and counts them.
+
+    Attributes:
+        table: the table.
+        column: with the images, or the paths that they are read from.
+        root: folder or URL that paths are relative to.
+        changes: what is done to images.
+        counts: of the images so far.
+    """
 
     table: Table
     column: str
+    root: ImageRoot
     changes: ImageChanges | None = None
-    count: int = 0
-    size: int = 0
-    turned: int = 0
-    formats: Counter[str] = field(default_factory=Counter)
-    done: Counter[str] = field(default_factory=Counter)
+    counts: ImageCounts = field(default_factory=ImageCounts)
 
     @classmethod
     def of(cls, table: Table, layout: str, changes: ImageChanges | None = None) -> ImageReader:
         """Read from the image column of a table; raises StepError if there is none."""
-        return cls(table, image_columns(table.schema, layout)[0], changes)
+        return cls(table, image_columns(table.schema, layout)[0], table.image_root, changes)
 
     @property
     def schema(self) -> pa.Schema:
@@ -101,13 +116,9 @@ class ImageReader:
         Raises:
             ReleaseError: an image cannot be read, or has changed since the table was made.
         """
-        with ThreadPoolExecutor(_READERS) as threads:
-            for rows, images, digests in self._found(columns, threads):
-                if self.changes is not None:
-                    rows, made, digests = self._change(self.changes, rows, images, digests, threads)
-                    images = [image.data for image in made]
-                self._note(images)
-                yield rows, images, digests
+        for batch in self.uncounted(columns):
+            self.note(batch, len(batch.rows))
+            yield batch.rows, batch.images, batch.digests
 
     def measured_batches(self, columns: Sequence[str]) -> Iterator[tuple[Rows, list[ChangedImage], list[str]]]:
         """Yield rows as `batches` does, with their images and the sizes of these.
@@ -116,34 +127,49 @@ class ImageReader:
             ReleaseError: an image cannot be read, or has changed since the table was made.
         """
         with ThreadPoolExecutor(_READERS) as threads:
-            for rows, images, digests in self._found(columns, threads):
-                if self.changes is not None:
-                    rows, made, digests = self._change(self.changes, rows, images, digests, threads)
-                else:
-                    made = self._all(rows, list(threads.map(measured, images)))
-                self._note([image.data for image in made])
-                yield rows, made, digests
+            for batch in self._batches(columns, None, threads):
+                made = batch.made
+                if made is None:
+                    made = self._all(batch.rows, list(threads.map(measured, batch.found)))
+                self.note(batch, len(batch.rows))
+                yield batch.rows, made, batch.digests
 
-    def summary(self) -> ReleasedImages:
-        """Return number, size and formats of the images read so far, and what was done to them."""
-        changes = None
-        if self.changes:
-            changes = ChangedImages(words=self.changes.words, library=encoder_versions(), **self.done)
-        return ReleasedImages(
-            count=self.count,
-            bytes=self.size,
-            formats=dict(sorted(self.formats.items())),
-            turned=self.turned,
-            changes=changes,
-        )
+    def uncounted(self, columns: Sequence[str], source: RowSource | None = None) -> Generator[ImageBatch, None, None]:
+        """Yield batches of rows with their images, to be counted by `note` as far as they are released.
+
+        Args:
+            columns: as for `batches`.
+            source: gives the rows of the table to read; default all.
+
+        Raises:
+            ReleaseError: an image cannot be read, or has changed since the table was made.
+        """
+        with ThreadPoolExecutor(_READERS) as threads:
+            yield from self._batches(columns, source, threads)
+
+    def note(self, batch: ImageBatch, rows: int) -> None:
+        """Count the images of the first rows of a batch."""
+        self.counts.note(batch.images[:rows])
+        if batch.made is not None:
+            self.counts.note_changes(batch.found[:rows], batch.made[:rows])
+
+    def _batches(
+        self, columns: Sequence[str], source: RowSource | None, threads: ThreadPoolExecutor
+    ) -> Iterator[ImageBatch]:
+        for rows, found, digests in self._found(columns, source or self.table.batches, threads):
+            if self.changes is None:
+                yield ImageBatch(rows, found, None, digests)
+            else:
+                changed, made, new = self._change(self.changes, rows, found, digests, threads)
+                yield ImageBatch(changed, found, made, new)
 
     def _found(
-        self, columns: Sequence[str], threads: ThreadPoolExecutor
+        self, columns: Sequence[str], source: RowSource, threads: ThreadPoolExecutor
     ) -> Iterator[tuple[Rows, list[bytes], list[str]]]:
         """Yield rows with the bytes of their image files as they are found, and the SHA-256 of those."""
         known = [name for name in columns if name in self.table.schema.names]
         wanted = tuple(dict.fromkeys([*known, UID, self.column, *self._hashed()]))
-        batches = ((rows, self._reading(rows, threads)) for rows in self.table.batches(wanted, BATCH_ROWS))
+        batches = ((rows, self._reading(rows, threads)) for rows in source(wanted, BATCH_ROWS))
         for rows, reading in _ahead(batches, _AHEAD):
             found = [one for some in reading for one in some]
             images = self._all(rows, [data for data, _ in found])
@@ -166,8 +192,6 @@ class ImageReader:
         """Return rows that describe the changed images, the images, and the SHA-256 of those."""
         made = self._all(rows, list(threads.map(changes.apply, images)))
         new = list(threads.map(_sha256, (image.data for image in made)))
-        for data, image in zip(images, made, strict=True):
-            self.done.update(_work(data, image))
         fields = {column.name: column for column in self.schema}
         originals = [image.original for image in made]
         values = {
@@ -192,7 +216,7 @@ class ImageReader:
 
     def _reading(self, rows: Rows, threads: ThreadPoolExecutor) -> Iterator[list[tuple[bytes | str, str]]]:
         """Begin to read images; the iterator gives them, or reasons why there is none, and their SHA-256."""
-        root = self.table.image_root
+        root = self.root
         if self.column == IMAGE:
             return _begun(threads, _digested, self._stored(rows))
         return _begun(threads, lambda path: _digested(_read_one(root, path)), rows.strings(IMAGE_PATH))
@@ -223,26 +247,6 @@ class ImageReader:
 
     def _location(self, rows: Rows, at: int) -> str:
         return f" ({rows.strings(IMAGE_PATH)[at]})" if self.column == IMAGE_PATH else ""
-
-    def _note(self, images: Sequence[bytes]) -> None:
-        self.count += len(images)
-        self.size += sum(map(len, images))
-        self.turned += sum(map(is_turned, images))
-        self.formats.update(extension(data) for data in images)
-
-
-def _work(data: bytes, image: ChangedImage) -> Iterator[str]:
-    """Yield the fields of `ChangedImages` that count an image."""
-    if not image.encoded:
-        yield "kept" if image.data == data else "stripped"
-        return
-    yield "encoded"
-    if image.turned:
-        yield "turned"
-    if image.flattened:
-        yield "flattened"
-    if image.original.frames > 1:
-        yield "first"
 
 
 def _read_one(root: ImageRoot, path: str | None) -> bytes | str:

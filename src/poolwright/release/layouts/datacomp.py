@@ -35,6 +35,7 @@ from poolwright.release.layouts.shared.tar_shards import ShardNames
 from poolwright.release.layouts.webdataset import WebDatasetLayout
 from poolwright.release.record import OtherFile, ReleasedFile, ReleaseRecord
 from poolwright.release.statistics import Statistics
+from poolwright.release.workers import Workers
 
 _PAIR = np.dtype("<u8,<u8")
 _UID = r"^[0-9a-fA-F]{32}$"
@@ -74,12 +75,14 @@ data/train-00000-of-00001.parquet   all columns; with `tars`, train/00000000.par
             raise StepError("'class_label' and 'images' are of the tars: add 'tars: true'")
         return tuple(dict.fromkeys([UID, *(self.columns or ())]))
 
-    def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
-        """Write the arrays, and the rows of all splits."""
+    def write_with(self, workers: Workers, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
+        """Write the arrays, and the rows of all splits; tars on several workers."""
         splits = table_splits(table, statistics)
         pairs = _pairs_of(table, splits)
-        written = super().write_data if self.tars else self._write_rows
-        record = written(table, folder, statistics)
+        if self.tars:
+            record = super().write_with(workers, table, folder, statistics)
+        else:
+            record = self._write_rows(table, folder, statistics)
         others = []
         for split in sorted(pairs, key=split_order):
             np.save(folder / f"{split}.npy", pairs[split])

@@ -37,6 +37,7 @@ from poolwright.release.checks.result import Findings
 from poolwright.release.folder import Written
 from poolwright.release.leaks.limit import LeakLimit
 from poolwright.release.record import RELEASE_FORMAT, ReleasedFile, ReleaseRecord
+from poolwright.release.workers import HERE, Workers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,6 +111,10 @@ class Layout(BaseModel):
         Raises:
             ReleaseError: an image can no longer be read.
         """
+
+    def write_with(self, workers: Workers, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
+        """Write as `write_data` does, the same bytes; a layout whose files can be made apart has workers make them."""
+        return self.write_data(table, folder, statistics)
 
     def notes(self, schema: pa.Schema) -> Sequence[str]:
         """Return what a user should know before the release is written; `check` and a run show it."""
@@ -291,7 +296,7 @@ class Layout(BaseModel):
         from poolwright.release.data.features import released_columns
         from poolwright.release.data.naming import split_order
 
-        images = reader.summary() if reader else None
+        images = reader.counts.summary(reader.changes) if reader else None
         order = sorted(splits.values(), key=split_order)
         counts = {name: sum(file.rows for file in files if file.split == name) for name in order}
         values = {name: value for value, name in splits.items()}
@@ -320,6 +325,7 @@ class Layout(BaseModel):
         measured: Sequence[Measured] = (),
         versions: Mapping[str, str] | None = None,
         parent: Parent | None = None,
+        workers: Workers = HERE,
     ) -> Written:
         """Write a release, or find an identical one in its folder.
 
@@ -334,6 +340,7 @@ class Layout(BaseModel):
             measured: figures of the recipe that were measured on the table; the card shows them.
             versions: version of the installed package that provides this layout, by name; none for poolwright's own.
             parent: the release that this one comes after.
+            workers: what writes large files; by default this process.
 
         Raises:
             PoolwrightError: another process writes this release.
@@ -361,7 +368,7 @@ class Layout(BaseModel):
             if existing := find_release(folder, made_from, overwrite):
                 return existing
             origin = {"made_from": made_from, "versions": versions, "parent": before}
-            return self._write(family, folder, about, origin, measured, parent)
+            return self._write(family, folder, about, origin, measured, parent, workers)
 
     def _write(
         self,
@@ -371,6 +378,7 @@ class Layout(BaseModel):
         origin: Mapping[str, Any],
         measured: Sequence[Measured],
         parent: Parent | None,
+        workers: Workers,
     ) -> Written:
         from poolwright.core.files import remove, write_text
         from poolwright.release.card.documents import write_documents
@@ -392,7 +400,7 @@ class Layout(BaseModel):
         partial.mkdir()
         try:
             statistics = gather(table, self.details(table))
-            record = self.write_data(table, partial, statistics).model_copy(update=origin)
+            record = self.write_with(workers, table, partial, statistics).model_copy(update=origin)
             record.check_files(table.record.rows_kept)
             leaks = count_leaks(partial, record, self, table)
             check_limit(table.name, leaks, self)

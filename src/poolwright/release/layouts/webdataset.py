@@ -7,18 +7,17 @@ train/00000_stats.json    their number
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from poolwright.core.columns import IMAGE, IMAGE_PATH, SHA256, UID, is_groupable
 from poolwright.core.errors import StepError
 from poolwright.core.params import Column, Columns
-from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.release.card.croissant.nodes import rows_file_set
 from poolwright.release.card.markdown import fenced
@@ -28,18 +27,19 @@ from poolwright.release.checks.loaders.loader import Loader
 from poolwright.release.data.class_names import ClassNames
 from poolwright.release.data.features import released_schema, require, with_meanings
 from poolwright.release.data.image_changes import CopiedImages, changed_schema
-from poolwright.release.data.image_files import released_rows
-from poolwright.release.data.images import ImageReader, extension, image_columns
+from poolwright.release.data.images import ImageReader, image_columns
 from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import split_order
 from poolwright.release.data.reading import StoredImage
-from poolwright.release.data.splits import by_split, split_values, table_splits, with_split
+from poolwright.release.data.splits import table_splits, with_split
 from poolwright.release.layouts.layout import Layout, LayoutCheck
 from poolwright.release.layouts.shared.tar_checks import check_tars, tar_images, tar_of
-from poolwright.release.layouts.shared.tar_samples import CLS, KEY, NO_CLASS, picture_extension, sample_features
-from poolwright.release.layouts.shared.tar_shards import ShardNames, TarShards
+from poolwright.release.layouts.shared.tar_samples import CLS, KEY, picture_extension, sample_features
+from poolwright.release.layouts.shared.tar_shards import ShardForm, ShardNames
+from poolwright.release.layouts.shared.tar_writing import SampleSource, write_tars
 from poolwright.release.record import ReleaseRecord
 from poolwright.release.statistics import Statistics
+from poolwright.release.workers import HERE, Workers
 
 SOURCE = "source_"
 """Prefix of a column of the table whose name the layout needs."""
@@ -109,32 +109,35 @@ train/00000_stats.json              their number, as img2dataset counts them"""
 
     def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
         """Write the shards of all splits, rows in the order of the table."""
+        return self.write_with(HERE, table, folder, statistics)
+
+    def write_with(self, workers: Workers, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
+        """Write as `write_data` does, whole shards on each of several workers."""
         splits = table_splits(table, statistics)
         classes = ClassNames.of(table, self.class_label, by_index=True) if self.class_label else None
         reader = ImageReader.of(table, self.layout, self.changes())
         schema = self._schema(table)
-        shards = {
-            name: TarShards(folder, name, schema, self.shard_rows, self.shard_bytes, self._names)
-            for name in splits.values()
-        }
-        pictures = _Pictures(list(shards.values()))
-        try:
-            for rows, images, digests in reader.batches(self._read(table, reader.schema, classes)):
-                ending = pictures.extension_of(images)
-                released = self._released(rows, schema, digests, classes)
-                for name, part, places in by_split(released, range(len(images)), split_values(rows), splits):
-                    shards[name].add(part, [images[place] for place in places], ending)
-            finished = {name: shards[name].finish() for name in sorted(shards, key=split_order)}
-        finally:
-            for shard in shards.values():
-                shard.abandon()
-        files = [file for written, _ in finished.values() for file in written]
-        others = [other for _, more in finished.values() for other in more]
+        source = SampleSource(
+            table=Path(os.path.abspath(table.folder)),
+            column=reader.column,
+            root=reader.root,
+            changes=reader.changes,
+            read=tuple(self._read(table, reader.schema, classes)),
+            named={f"{SOURCE}{name}": name for name in self._taken()},
+            classes=classes,
+        )
+        form = ShardForm(folder, schema, self.shard_rows, self.shard_bytes, self._names)
+        shards, counts = write_tars(source, form, splits, workers)
+        reader.counts.add(counts)
+        shards.sort(key=lambda shard: (split_order(shard.split), shard.number))
+        described = [form.files(shard) for shard in shards]
         names, column = (classes.names, CLS) if classes else ((), None)
-        record = self.record(table, schema, files, splits, reader, names, column)
-        record = with_meanings(record, _MEANINGS).model_copy(update={"others": tuple(others)})
+        record = self.record(table, schema, [rows for rows, _ in described], splits, reader, names, column)
+        record = with_meanings(record, _MEANINGS).model_copy(
+            update={"others": tuple(other for _, others in described for other in others)}
+        )
         return record.with_digests(
-            {name: digest for shard in shards.values() for name, digest in shard.digests.items()}
+            {tar.path: shard.digest for shard, (_, (tar, _)) in zip(shards, described, strict=True) if shard.digest}
         )
 
     def read_images(self, folder: Path, release: ReleaseRecord, full: bool = True) -> Iterator[StoredImage]:
@@ -223,32 +226,3 @@ train/00000_stats.json              their number, as img2dataset counts them"""
 
     def _read(self, table: Table, known: pa.Schema, classes: ClassNames | None) -> list[str]:
         return with_split([*self._sources(known).values(), *(classes.columns if classes else ())], table.schema)
-
-    def _released(self, rows: Rows, schema: pa.Schema, digests: Sequence[str], classes: ClassNames | None) -> pa.Table:
-        """Return released rows without their keys, which follow from their places in shards."""
-        given: dict[str, pa.Array] = {SHA256: pa.array(digests, pa.string())}
-        for name in self._taken():
-            if name in rows.schema.names:
-                given[f"{SOURCE}{name}"] = rows.column(name)
-        if classes:
-            known = pa.array(classes.names, pa.string())
-            found = pc.index_in(pa.array(classes.of_rows(rows), pa.string()), value_set=known, skip_nulls=True)
-            given[CLS] = pc.fill_null(found, NO_CLASS)
-        return released_rows(rows, schema.remove(0), given)
-
-
-class _Pictures:
-    """The one extension of all pictures, as far as their formats are known; those written before are renamed."""
-
-    def __init__(self, shards: Sequence[TarShards]) -> None:
-        self._shards = shards
-        self._formats: dict[str, int] = {}
-
-    def extension_of(self, images: Sequence[bytes]) -> str:
-        before = picture_extension(self._formats) if self._formats else ""
-        self._formats |= dict.fromkeys((extension(data) for data in images), 1)
-        now = picture_extension(self._formats)
-        if before and now != before:
-            for shard in self._shards:
-                shard.rename(now)
-        return now

@@ -19,6 +19,7 @@ from poolwright.core.runtime.merge_tree import MergeTree
 from poolwright.core.runtime.threads import one_thread_per_unit, one_torch_thread
 from poolwright.core.step import Resources
 from poolwright.run.engine.errors import is_interrupt, noted
+from poolwright.run.engine.processes import processes
 from poolwright.run.engine.protocol import ONE_CPU
 
 R = TypeVar("R")
@@ -63,6 +64,17 @@ class LocalEngine:
                 call.stop(wait=not is_interrupt(error))
                 raise
             call.stop(wait=True)
+
+    def map_apart(
+        self, function: Callable[[int], R], units: Sequence[int], folder: Path, inputs: Callable[[], Sequence[str]]
+    ) -> Generator[tuple[int, R], None, None]:
+        """As `Engine.map_apart`: each thread has a process."""
+        count = min(self._workers, len(units))
+        if count < 2:
+            yield from self.map(function, units)
+            return
+        with processes(function, count) as call:
+            yield from self.map(call, units)
 
     def reduce(
         self,

@@ -58,6 +58,22 @@ class Engine(Protocol):
         """
         ...
 
+    def map_apart(
+        self, function: Callable[[int], R], units: Sequence[int], folder: Path, inputs: Callable[[], Sequence[str]]
+    ) -> Generator[tuple[int, R], None, None]:
+        """As `map`, in several processes: for work that holds the interpreter lock.
+
+        Args:
+            function: can be pickled, and so can its results.
+            folder: that units write into.
+            inputs: returns local files and folders that units read.
+
+        Raises:
+            Exception: the error that the function raised, with its type.
+            PoolwrightError: a process ended by itself.
+        """
+        ...
+
     def reduce(
         self,
         function: Callable[[int], R],

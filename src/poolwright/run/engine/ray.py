@@ -21,6 +21,7 @@ from poolwright.core.runtime.quiet import silence
 from poolwright.core.runtime.threads import one_thread_per_unit, one_torch_thread
 from poolwright.core.step import Resources
 from poolwright.run.engine.errors import is_interrupt, loaded_error, noted, pickled_error
+from poolwright.run.engine.local import LocalEngine
 from poolwright.run.engine.protocol import ONE_CPU
 from poolwright.run.engine.sharing import FolderProbe, NodeView, check, check_here, look
 
@@ -110,6 +111,18 @@ class RayEngine:
                     return
                 unit, result = call.next()
                 yield unit, call.fetch(result)
+
+    def map_apart(
+        self, function: Callable[[int], R], units: Sequence[int], folder: Path, inputs: Callable[[], Sequence[str]]
+    ) -> Generator[tuple[int, R], None, None]:
+        """As `Engine.map_apart`: on the nodes, or in processes of this machine if they do not share the folder."""
+        try:
+            with self.sharing(folder, inputs):
+                pass
+        except PoolwrightError:
+            yield from LocalEngine(self._workers).map_apart(function, units, folder, inputs)
+            return
+        yield from self.map(function, units)
 
     def reduce(
         self,

@@ -17,7 +17,7 @@ from poolwright.core.images.pixels import turned_box
 from poolwright.core.rows import Rows
 from poolwright.release.data.features import FILE_NAME
 from poolwright.release.data.image_changes import ChangedImage
-from poolwright.release.data.images import extension
+from poolwright.release.data.image_counts import extension
 from poolwright.release.layouts.fiftyone.fields import as_json, column_field, declared, field_names, values_of
 from poolwright.release.layouts.shared.objects import Box, ObjectColumns, RowObject, placed
 

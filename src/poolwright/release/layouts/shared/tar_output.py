@@ -20,7 +20,6 @@ class TarOutput:
         self._path, self._threads = path, threads
         self._file = path.open("wb", buffering=0)
         self._digest = hashlib.sha256()
-        self._changed = False
         self._parts: list[bytes] = []
         self._held = 0
         self._waiting: deque[Future[None]] = deque()
@@ -32,21 +31,13 @@ class TarOutput:
         if self._held >= _CHUNK:
             self._send()
 
-    def settle(self) -> None:
-        """Wait until all is written."""
+    def close(self) -> str:
+        """Write the rest; return the SHA-256 of the file, hex."""
         self._send()
         while self._waiting:
             self._waiting.popleft().result()
-
-    def changed(self) -> None:
-        """Note that the file is changed by other means."""
-        self._changed = True
-
-    def close(self) -> str | None:
-        """Write the rest; return the SHA-256 of the file, None if it was changed by other means."""
-        self.settle()
         self._file.close()
-        return None if self._changed else self._digest.hexdigest()
+        return self._digest.hexdigest()
 
     def abandon(self) -> None:
         """Close the file as it is."""
@@ -68,11 +59,7 @@ class TarOutput:
         self._digest.update(chunk)
 
 
-def flush_later(path: Path, threads: ThreadPoolExecutor) -> Future[None]:
-    """Flush a finished file to disk while others are written."""
-    return threads.submit(_flush, path)
-
-
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Flush a finished file to disk."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from poolwright.core.columns import UID
+from poolwright.release.data.image_counts import extension
 from poolwright.release.data.image_files import MetadataFile
-from poolwright.release.layouts.shared.tar_output import TarOutput, flush_later
-from poolwright.release.layouts.shared.tar_samples import BLOCK, END, KEY, SampleForm, tar_header, tar_sample
+from poolwright.release.layouts.shared.tar_output import TarOutput
+from poolwright.release.layouts.shared.tar_samples import (
+    BLOCK,
+    END,
+    KEY,
+    SampleForm,
+    picture_extension,
+    tar_header,
+    tar_sample,
+)
 from poolwright.release.record import OtherFile, ReleasedFile
 
 _GROUP_ROWS = 10_000
@@ -50,88 +59,124 @@ def stats_text(rows: int) -> str:
 _IMG2DATASET = ShardNames()
 
 
-class TarShards:
-    """Writer of the shards of one split. The shard of a row depends only on the rows before it.
-
-    Args:
-        folder: folder of the release; the shards are written to the folder of the split.
-        split: name of the split.
-        schema: of the released rows, with their keys.
-        shard_rows: most samples of a shard.
-        shard_bytes: a shard is closed when it is larger than this.
-        names: of shards and samples.
+@dataclass(frozen=True)
+class WrittenShard:
+    """A finished shard.
 
     Attributes:
-        digests: SHA-256 of finished tars, hex, by their path in the release.
+        split: its split.
+        number: of the shard in its split.
+        rows: its samples.
+        digest: SHA-256 of the tar, hex.
+        endings: extensions of its pictures.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        split: str,
-        schema: pa.Schema,
-        shard_rows: int,
-        shard_bytes: int,
-        names: ShardNames = _IMG2DATASET,
-    ) -> None:
-        self._names = names
-        self._folder, self._split, self._schema = folder / split, split, schema
-        self._shard_rows, self._shard_bytes = shard_rows, shard_bytes
-        self._form = SampleForm.of(schema)
-        self._counts: list[int] = []
+    split: str
+    number: int
+    rows: int
+    digest: str
+    endings: frozenset[str]
+
+
+@dataclass(frozen=True)
+class ShardForm:
+    """What all shards of a release have in common.
+
+    Attributes:
+        folder: of the release; the shards are written to the folders of their splits.
+        schema: of the released rows, with their keys.
+        most_rows: most samples of a shard.
+        most_bytes: a shard is closed when its tar is larger than this.
+        names: of shards and samples.
+    """
+
+    folder: Path
+    schema: pa.Schema
+    most_rows: int
+    most_bytes: int
+    names: ShardNames = _IMG2DATASET
+
+    def path(self, split: str, shard: int, ending: str) -> Path:
+        """Return the path of a file of a shard."""
+        return self.folder / split / f"{self.names.shard(shard)}{ending}"
+
+    def rename(self, shard: WrittenShard, extension: str) -> None:
+        """Give the pictures of a shard another extension."""
+        _rename(self.path(shard.split, shard.number, ".tar"), extension)
+
+    def files(self, shard: WrittenShard) -> tuple[ReleasedFile, list[OtherFile]]:
+        """Describe the file of the rows of a shard, and its other files."""
+        rows, tar, stats = (
+            f"{shard.split}/{self.names.shard(shard.number)}{ending}" for ending in (".parquet", ".tar", "_stats.json")
+        )
+        others = [
+            OtherFile(path=tar, type="application/x-tar", words=f"{shard.rows:,} samples (WebDataset)"),
+            OtherFile(path=stats, type="application/json", words="Counts, as img2dataset has them"),
+        ]
+        return ReleasedFile(path=rows, split=shard.split, rows=shard.rows), others
+
+
+class TarShards:
+    """Writer of shards of one split, one after the other. A shard depends only on its number and rows.
+
+    Args:
+        form: of the shards.
+        split: name of the split.
+        first: number of the first shard.
+        most: shards to write; None for as many as the rows need.
+
+    Attributes:
+        written: finished shards.
+    """
+
+    def __init__(self, form: ShardForm, split: str, first: int = 0, most: int | None = None) -> None:
+        self._form, self._split, self._first, self._most = form, split, first, most
+        self._files = SampleForm.of(form.schema)
         self._tar: TarOutput | None = None
         self._table: MetadataFile | None = None
-        self._size = 0
-        self._threads = [ThreadPoolExecutor(1, name) for name in ("write-tar", "flush-tar")]
-        self._flushed: list[Future[None]] = []
-        self.digests: dict[str, str] = {}
+        self._rows = self._size = 0
+        self._formats: dict[str, int] = {}
+        self._endings: set[str] = set()
+        self._threads = ThreadPoolExecutor(1, "write-tar")
+        self.written: list[WrittenShard] = []
 
-    def add(self, rows: pa.Table, images: Sequence[bytes], extension: str) -> None:
-        """Add samples.
+    @property
+    def full(self) -> bool:
+        """Whether all shards are written."""
+        return len(self.written) == self._most
+
+    def add(self, rows: pa.Table, images: Sequence[bytes]) -> int:
+        """Add samples until the shards are full; return how many were added.
 
         Args:
             rows: released rows, without their keys.
             images: of the rows.
-            extension: of the pictures.
         """
         keys: list[str] = []
-        start, uids = 0, rows.column(UID).to_pylist()
-        for at, (files, image) in enumerate(zip(self._form.files(rows), images, strict=True)):
+        start, uids, names = 0, rows.column(UID).to_pylist(), self._form.names
+        self._formats |= dict.fromkeys(map(extension, images), 1)
+        ending = picture_extension(self._formats)  # as far as formats are known
+        for at, (files, image) in enumerate(zip(self._files.files(rows), images, strict=True)):
             tar = self._tar or self._open()
-            keys.append(self._names.key(len(self._counts) - 1, self._counts[-1], self._shard_rows, str(uids[at])))
-            parts, size = tar_sample(keys[-1], [(extension, image), *files])
+            keys.append(names.key(self._number, self._rows, self._form.most_rows, str(uids[at])))
+            parts, size = tar_sample(keys[-1], [(ending, image), *files])
             tar.write(parts, size)
+            self._endings.add(ending)
             self._size += size
-            self._counts[-1] += 1
-            if self._counts[-1] >= self._shard_rows or self._size >= self._shard_bytes:
+            self._rows += 1
+            if self._rows >= self._form.most_rows or self._size >= self._form.most_bytes:
                 self._put(rows.slice(start, at + 1 - start), keys)
                 self._close()
                 keys, start = [], at + 1
+                if self.full:
+                    return start
         self._put(rows.slice(start), keys)
+        return len(rows)
 
-    def rename(self, extension: str) -> None:
-        """Give the pictures that are written already another extension."""
-        if self._tar is not None:
-            self._tar.settle()
-            self._tar.changed()
-        self.digests.clear()
-        for shard in range(len(self._counts)):
-            _rename(self._path(shard, ".tar"), extension)
-
-    def finish(self) -> tuple[list[ReleasedFile], list[OtherFile]]:
-        """Close the last shard; return the files with rows, and all others."""
+    def finish(self) -> list[WrittenShard]:
+        """Close the last shard; return all."""
         self._close()
-        for flushed in self._flushed:
-            flushed.result()
-        files, others = [], []
-        for shard, rows in enumerate(self._counts):
-            names = [
-                f"{self._split}/{self._names.shard(shard)}{ending}" for ending in (".parquet", ".tar", "_stats.json")
-            ]
-            files.append(ReleasedFile(path=names[0], split=self._split, rows=rows))
-            others.append(OtherFile(path=names[1], type="application/x-tar", words=f"{rows:,} samples (WebDataset)"))
-            others.append(OtherFile(path=names[2], type="application/json", words="Counts, as img2dataset has them"))
-        return files, others
+        return self.written
 
     def abandon(self) -> None:
         """Close open files, so that the folder can be removed on every platform."""
@@ -139,36 +184,36 @@ class TarShards:
             self._tar.abandon()
         if self._table is not None:
             self._table.close()
-        for threads in self._threads:
-            threads.shutdown()
+        self._threads.shutdown()
 
-    def _path(self, shard: int, ending: str) -> Path:
-        return self._folder / f"{self._names.shard(shard)}{ending}"
+    @property
+    def _number(self) -> int:
+        return self._first + len(self.written)
+
+    def _path(self, ending: str) -> Path:
+        return self._form.path(self._split, self._number, ending)
 
     def _open(self) -> TarOutput:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        shard = len(self._counts)
-        self._tar = TarOutput(self._path(shard, ".tar"), self._threads[0])
-        self._table = MetadataFile(self._path(shard, ".parquet"), self._schema, _GROUP_ROWS)
-        self._counts.append(0)
-        self._size = 0
+        self._path(".tar").parent.mkdir(parents=True, exist_ok=True)
+        self._tar = TarOutput(self._path(".tar"), self._threads)
+        self._table = MetadataFile(self._path(".parquet"), self._form.schema, _GROUP_ROWS)
+        self._rows = self._size = 0
+        self._endings = set()
         return self._tar
 
     def _put(self, rows: pa.Table, keys: Sequence[str]) -> None:
         if keys and self._table is not None:
-            self._table.write(rows.add_column(0, self._schema.field(KEY), pa.array(keys, pa.string())))
+            self._table.write(rows.add_column(0, self._form.schema.field(KEY), pa.array(keys, pa.string())))
 
     def _close(self) -> None:
         if self._tar is None or self._table is None:
             return
-        shard = len(self._counts) - 1
         self._tar.write([END], len(END))
-        if digest := self._tar.close():
-            self.digests[f"{self._split}/{self._names.shard(shard)}.tar"] = digest
-        self._flushed.append(flush_later(self._path(shard, ".tar"), self._threads[1]))
+        digest = self._tar.close()
         self._table.close()
-        text = stats_text(self._counts[-1])
-        self._path(shard, "_stats.json").write_text(text, encoding="utf-8", newline="\n")
+        self._path("_stats.json").write_text(stats_text(self._rows), encoding="utf-8", newline="\n")
+        endings = frozenset(self._endings)
+        self.written.append(WrittenShard(self._split, self._number, self._rows, digest, endings))
         self._tar = self._table = None
 
 

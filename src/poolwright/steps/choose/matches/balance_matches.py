@@ -88,11 +88,12 @@ class BalanceMatches(Step):
 
     def explain(self, row: Mapping[str, Any], state: State) -> str:
         counts = once("counts", state.tables[ENTRIES], _counts_of)
-        rarest = min((int(counts[min(entry, len(counts) - 1)]), entry) for entry in row.get(self.of) or [-1])
-        if rarest[1] < 0:
+        entries = [entry for entry in row.get(self.of) or () if entry is not None]
+        if not entries:
             return "it matches no entry"
-        chance = min(self.n / max(rarest[0], 1), 1)
-        return f"the rarest of its entries is {rarest[1]}, of {in_rows(rarest[0])}, which keeps each with {chance:.4g}"
+        rows, rarest = min((int(counts[min(entry, len(counts) - 1)]), entry) for entry in entries)
+        chance = min(self.n / max(rows, 1), 1)
+        return f"the rarest of its entries is {rarest}, of {in_rows(rows)}, which keeps each with {chance:.4g}"
 
     def learned(self, state: State) -> str:
         rows = state.tables[ENTRIES].column("rows").to_numpy()
