@@ -8,14 +8,16 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pytest
 from filelock import FileLock
-from matplotlib.figure import Figure
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from PIL import Image
 from xxhash import xxh3_128_hexdigest
 
@@ -75,8 +77,8 @@ def quick_verification(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
 class QuickFigures:
     """Draws the figures of cards and clusters only in tests marked `draws`: one of them takes as long as many tests."""
 
-    savefig = Figure.savefig
     draws = False
+    png, svg = FigureCanvasAgg.print_png, FigureCanvasSVG.print_svg
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -84,24 +86,33 @@ class QuickFigures:
         QuickFigures.draws = item.get_closest_marker("draws") is not None
 
     @staticmethod
-    def save(figure: Figure, to: Path | BinaryIO, **options: Any) -> None:
-        """Take the place of `savefig`: write a small picture of the kind that is asked for."""
+    @wraps(FigureCanvasAgg.print_png)
+    def print_png(canvas: FigureCanvasAgg, to: Any, **options: Any) -> None:
+        """Draw, or write a small picture instead."""
         if QuickFigures.draws:
-            QuickFigures.savefig(figure, to, **options)
-            return
-        buffer = io.BytesIO(b"<svg xmlns='http://www.w3.org/2000/svg'/>")
-        if (options.get("format") or Path(str(to)).suffix[1:]) == "png":
-            Image.new("RGB", (8, 8)).save(buffer, "PNG")
-        if isinstance(to, str | Path):
-            Path(to).write_bytes(buffer.getvalue())
+            QuickFigures.png(canvas, to, **options)
         else:
-            to.write(buffer.getvalue())
+            Image.new("RGB", (8, 8)).save(to, "PNG")
+
+    @staticmethod
+    @wraps(FigureCanvasSVG.print_svg)
+    def print_svg(canvas: FigureCanvasSVG, to: Any, **options: Any) -> None:
+        """Draw, or write a small picture instead."""
+        if QuickFigures.draws:
+            QuickFigures.svg(canvas, to, **options)
+        elif isinstance(to, io.TextIOBase):
+            to.write(_EMPTY)
+        else:
+            Path(to).write_text(_EMPTY)
+
+
+_EMPTY = "<svg xmlns='http://www.w3.org/2000/svg'/>"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make figures quick for the whole session."""
     config.pluginmanager.register(QuickFigures())
-    Figure.savefig = QuickFigures.save
+    FigureCanvasAgg.print_png, FigureCanvasSVG.print_svg = QuickFigures.print_png, QuickFigures.print_svg
 
 
 @pytest.fixture(scope="session")
