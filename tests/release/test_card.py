@@ -16,6 +16,8 @@ from PIL import Image
 from poolwright import api
 from poolwright.reference.license_codes import allows_more
 
+pytestmark = pytest.mark.draws
+
 RECIPE = """
 recipe: 1
 name: places
@@ -135,7 +137,6 @@ def test_the_header_counts_the_bytes_of_images(made: tuple[Path, api.RunResult])
         assert info["dataset_size"] == sum(split["num_bytes"] for split in info["splits"])
 
 
-@pytest.mark.draws
 def test_figures_are_pictures_and_drawings_that_follow_the_page(made: tuple[Path, api.RunResult]) -> None:
     folder = made[0] / "out/figures"
     assert {path.suffix for path in folder.glob("classes*")} == {".png", ".svg"}
