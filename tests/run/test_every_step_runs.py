@@ -72,8 +72,9 @@ def outcome(recipe: Recipe, folder: Path, **options: Any) -> str:
     try:
         api.run(recipe, folder, **options)
     except PoolwrightError as error:
-        # A step that waits for people names the files they find in the run folder.
-        return f"{type(error).__name__}: {error}".replace(str(folder), "RUN")
+        # A step that waits for people names the files they find in the run folder, and those that the recipe names.
+        said = f"{type(error).__name__}: {error}"
+        return said.replace(str(folder), "RUN").replace(str(recipe.source.folder), "RECIPE")
     return ""
 
 

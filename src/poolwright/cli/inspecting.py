@@ -141,7 +141,10 @@ def studio(
         typer.Option(help="Allow this host name, such as studio.example.org; may be repeated."),
     ] = None,
 ) -> None:
-    """Look at a run, or at any images and tables, and verify rows in a browser."""
+    """Look at rows and verify them, in a browser.
+
+    Opens a run, a release, a folder of images, or tables.
+    """
     from poolwright.cli.rendering.inspecting import print_links
     from poolwright.studio.serve import serve
 

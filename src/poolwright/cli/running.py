@@ -123,7 +123,7 @@ def plan(
         typer.Option(help="nodes: rows of all pools, such as 12.8e9; default as they are.", min=1),
     ] = None,
 ) -> None:
-    """Report what is done, what is left, and how long it takes.
+    """Report what is done and what is left.
 
     With --sample: rows kept, time and size of the whole, from a dry run on random parts.
     With --nodes: hours, memory, network, disk and cost on a cluster, from a dry run on --sample parts (8).
