@@ -70,7 +70,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tables]:
     assert called.code == 0, called.err
     found = json.loads(called.out)
     assert found["ok"]
-    published = {one["what"]: one["published"] for one in found["numbers"]}
+    published = {one["what"]: one["published"] for one in found["conformance"]["numbers"]}
     assert published["images of highest similarity"] == 1_000_000
     return folder, {table.name: table for table in api.show(folder / "run")}
 

@@ -61,7 +61,7 @@ def test_the_command_compares_mappool_and_says_which_number_differs(
     assert (tmp_path / "conformance" / "mappool" / "run" / "tables" / "maps").is_dir()
     document = json.loads(call("conformance", "mappool", "--json", folder=tmp_path).out)
     assert document["ok"] is False
-    numbers = {one.pop("what"): one for one in document["numbers"]}
+    numbers = {one.pop("what"): one for one in document["conformance"]["numbers"]}
     trained = {"published": 1860, "ours": 60, "fixed": True, "note": ""}
     assert numbers["examples to train with, of either kind"] == trained
     accuracies = [one for what, one in numbers.items() if what.startswith("accuracy of ")]

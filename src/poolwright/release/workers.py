@@ -10,7 +10,7 @@ R = TypeVar("R")
 
 
 class Workers(Protocol):
-    """Calls a function in several processes. Engines are such."""
+    """Calls a function in several processes, for work that holds the interpreter lock. Every engine does."""
 
     def map_apart(
         self, function: Callable[[int], R], units: Sequence[int], folder: Path, inputs: Callable[[], Sequence[str]]
@@ -26,6 +26,7 @@ class Workers(Protocol):
 
         Raises:
             Exception: the error that the function raised, with its type.
+            PoolwrightError: a process ended by itself.
         """
         ...
 

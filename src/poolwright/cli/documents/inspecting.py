@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from poolwright.api import Changes, Check, DroppedCount, DroppedRows, LeakReport, LedgerSummary
 from poolwright.cli.documents.running import RowStory
 from poolwright.core.errors import RecipeError
-from poolwright.core.results.conformance import Conformance, PublishedNumber
+from poolwright.core.results.conformance import Conformance
 from poolwright.core.results.leaks import Leak, LeakSet
 from poolwright.studio.serve import Link
 
@@ -239,22 +239,14 @@ class ConformanceDocument:
     """A shipped recipe at its published size. The exit status is 1 if a number differs that the rules fix.
 
     Attributes:
-        recipe: name of the recipe.
-        source: where the published numbers stand.
-        generated: what was generated, and which parts of the recipe were left out for want of images.
-        numbers: the numbers of the dataset.
         ok: whether every number that the rules fix is the published one.
-        folder: folder with the generated sources, the recipe as it was run, and its run.
+        conformance: the numbers, and where they are from.
     """
 
-    recipe: str
-    source: str
-    generated: str
-    numbers: tuple[PublishedNumber, ...]
     ok: bool
-    folder: Path
+    conformance: Conformance
 
     @classmethod
     def of(cls, found: Conformance) -> Self:
         """Make it from what `conformance` returns."""
-        return cls(found.recipe, found.source, found.generated, found.numbers, found.ok, found.folder)
+        return cls(found.ok, found)

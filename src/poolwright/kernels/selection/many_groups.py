@@ -2,7 +2,7 @@
 
 Up to `MANY` groups are counted in memory. Rows of more are dealt out to partitions on disk by the hash of their group,
 so that each group is whole in one of them, and every partition is fitted alone. The table of all groups is then sorted
-by that hash, and mapped into memory: nobody holds it.
+by that hash, and mapped into memory, so that no process holds all of it.
 """
 
 from __future__ import annotations

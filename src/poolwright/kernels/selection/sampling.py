@@ -28,7 +28,7 @@ _UNKNOWN = -2
 
 
 class GroupIds(Protocol):
-    """Tells the group of each row by its number, as `Groups` does."""
+    """Finds the group of each row by its number, as `Groups` does."""
 
     @property
     def columns(self) -> Sequence[str]:

@@ -68,7 +68,7 @@ class LocalEngine:
     def map_apart(
         self, function: Callable[[int], R], units: Sequence[int], folder: Path, inputs: Callable[[], Sequence[str]]
     ) -> Generator[tuple[int, R], None, None]:
-        """As `Engine.map_apart`: each thread has a process."""
+        """As `Workers.map_apart`: each thread has a process."""
         count = min(self._workers, len(units))
         if count < 2:
             yield from self.map(function, units)

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from poolwright.core.step import Resources
+from poolwright.release.workers import Workers
 
 R = TypeVar("R")
 
 ONE_CPU = Resources()
 
 
-class Engine(Protocol):
+class Engine(Workers, Protocol):
     """Runs a function over units of work.
 
     The result or error of a function for a unit depends on the unit alone, so no result depends on the engine, the
@@ -55,22 +56,6 @@ class Engine(Protocol):
 
         Raises:
             Exception: the error that the function raised, with its type.
-        """
-        ...
-
-    def map_apart(
-        self, function: Callable[[int], R], units: Sequence[int], folder: Path, inputs: Callable[[], Sequence[str]]
-    ) -> Generator[tuple[int, R], None, None]:
-        """As `map`, in several processes: for work that holds the interpreter lock.
-
-        Args:
-            function: can be pickled, and so can its results.
-            folder: that units write into.
-            inputs: returns local files and folders that units read.
-
-        Raises:
-            Exception: the error that the function raised, with its type.
-            PoolwrightError: a process ended by itself.
         """
         ...
 

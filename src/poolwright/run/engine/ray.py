@@ -115,7 +115,7 @@ class RayEngine:
     def map_apart(
         self, function: Callable[[int], R], units: Sequence[int], folder: Path, inputs: Callable[[], Sequence[str]]
     ) -> Generator[tuple[int, R], None, None]:
-        """As `Engine.map_apart`: on the nodes, or in processes of this machine if they do not share the folder."""
+        """As `Workers.map_apart`: on the nodes, or in processes of this machine if they do not share the folder."""
         try:
             with self.sharing(folder, inputs):
                 pass

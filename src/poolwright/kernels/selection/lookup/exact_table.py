@@ -20,7 +20,7 @@ _SPARE = 4
 def word_keys(data: npt.NDArray[np.uint8], starts: Integers, lengths: Integers) -> tuple[Keys, Keys]:
     """Return two numbers for each word: its first 8 bytes, and its length mixed with what follows.
 
-    Up to 8 bytes they are the word itself. Longer ones are told apart by a hash of 64 bits besides.
+    Up to 8 bytes they are the word itself. Longer ones are distinguished by a hash of 64 bits as well.
 
     Args:
         data: bytes, 8 more than the words have.
