@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +10,12 @@ from typing import Any
 import yaml
 
 from poolwright.api import RunResult, run
-from poolwright.core.errors import RecipeError, WaitingForPeople
-from poolwright.core.files import write_text
+from poolwright.core.errors import WaitingForPeople
+from poolwright.core.files import claim_folder, write_text
 from poolwright.core.results.conformance import Conformance, PublishedNumber
 from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.core.runtime.yaml_text import load
 from poolwright.recipe.shipped import shipped_text
-
-MARK = "conformance.json"
-"""File that marks a folder as that of a reproduction."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ class Reproduction:
             RecipeError: the folder holds other files. Nothing was written.
         """
         listener, folder = listener or Silent(), folder.resolve()
-        self._claim(folder)
+        claim_folder(folder, "conformance", {"recipe": self.recipe})
         listener.note(f"generating the sources of {self.recipe} into {folder}")
         recipe = folder / "recipe.yaml"
         write_text(recipe, yaml.safe_dump(self.prepare(folder), sort_keys=False))
@@ -63,15 +59,6 @@ class Reproduction:
             self.answer(folder / "run")
             result = run(recipe, folder / "run", listener=listener)
         return Conformance(self.recipe, self.source, self.generated, self.compare(result), folder)
-
-    def _claim(self, folder: Path) -> None:
-        """Mark the folder as that of this recipe, unless it holds something else."""
-        text = json.dumps({"recipe": self.recipe}) + "\n"
-        mark = folder / MARK
-        ours = mark.exists() and mark.read_text(encoding="utf-8") == text
-        if folder.exists() and not ours and (not folder.is_dir() or any(folder.iterdir())):
-            raise RecipeError(f"{folder} holds other files; name a new folder with --to")
-        write_text(mark, text)
 
 
 def shipped_data(name: str) -> dict[str, Any]:

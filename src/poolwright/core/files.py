@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, BinaryIO, cast
+
+from poolwright.core.errors import RecipeError
 
 PARTIAL = ".partial"
 
@@ -207,3 +210,32 @@ def human_bytes(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     raise AssertionError("unreachable")
+
+
+def claim_folder(folder: Path, what: str, made: Mapping[str, Any]) -> None:
+    """Mark a folder as that of a command, which writes into a new or an empty folder or continues its own.
+
+    Args:
+        folder: the folder; it is made if there is none.
+        what: what is made there; the file that marks the folder is called so, with the ending .json.
+        made: what it is made from; a folder that is marked with something else is not continued.
+
+    Raises:
+        RecipeError: it holds other files, or another one of these. Nothing was written.
+    """
+    mark = folder / f"{what}.json"
+    if folder.exists() and not folder.is_dir():
+        raise RecipeError(f"{folder} is a file; name a folder with --to")
+    if folder.exists() and any(folder.iterdir()):
+        if not mark.is_file():
+            raise RecipeError(f"{folder} holds other files; name a new folder with --to")
+        try:
+            earlier = json.loads(mark.read_text(encoding="utf-8"))
+        except ValueError:
+            earlier = None
+        if earlier != made:
+            raise RecipeError(
+                f"{folder} holds another {what} ({mark.name}: {earlier}), and this one is of {dict(made)}; ask for "
+                "that one again, or name a new folder with --to"
+            )
+    write_text(mark, json.dumps(made) + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -17,8 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from poolwright.api import Recipe, RunResult, leaks, report, run, write_leaks
-from poolwright.core.errors import RecipeError, WaitingForPeople
-from poolwright.core.files import write_text
+from poolwright.core.errors import WaitingForPeople
+from poolwright.core.files import claim_folder, write_text
 from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.core.table import Table
 from poolwright.demo.atlas import draw_shelf
@@ -36,9 +35,6 @@ _LEAST = {"query": 8, "n": 4, "keep": 3}
 
 
 _SMALLEST_SHELF = 300
-
-MARK = "demo.json"
-"""File that marks a folder as that of a demo."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,7 @@ def run_demo(folder: Path, images: int = 6000, seed: int = 2024, listener: Liste
     check_needs()
     listener = listener or Silent()
     folder = folder.resolve()
-    _claim(folder, images, seed)
+    claim_folder(folder, "demo", {"images": images, "seed": seed})
     listener.note(f"drawing {images:,} pictures into {folder / 'world'}")
     draw_world(folder / "world", images, seed)
     draw_shelf(folder, max(_SMALLEST_SHELF, images // 4), seed)
@@ -100,28 +96,6 @@ def run_demo(folder: Path, images: int = 6000, seed: int = 2024, listener: Liste
         *maps_against_truth(folder, result.tables["maps"], sheet),
     )
     return DemoOutcome(result, figures, result.releases[0].folder, report(folder / "run"), page)
-
-
-def _claim(folder: Path, images: int, seed: int) -> None:
-    """Mark a folder as that of a demo, unless it holds another demo, or files of somebody else."""
-    mark, world = folder / MARK, {"images": images, "seed": seed}
-    if folder.exists() and not folder.is_dir():
-        raise RecipeError(f"{folder} is a file; name a folder for the demo with --to")
-    if folder.exists() and any(folder.iterdir()):
-        if not mark.is_file():
-            raise RecipeError(
-                f"{folder} holds other files, which the demo would overwrite; name a new folder with --to"
-            )
-        try:
-            earlier = json.loads(mark.read_text(encoding="utf-8"))
-        except ValueError:
-            earlier = None
-        if earlier != world:
-            raise RecipeError(
-                f"{folder} holds another demo ({MARK}: {earlier}), not one of {images:,} images and seed {seed}; give "
-                "it the same numbers, or name a new folder with --to"
-            )
-    write_text(mark, json.dumps(world) + "\n")
 
 
 def clip_folder() -> Path:
