@@ -20,6 +20,7 @@ from poolwright.core.files import digest_file
 from poolwright.fetch import fetcher
 from poolwright.fetch.fetch import fetch_images
 from poolwright.fetch.options import FetchOptions
+from poolwright.fetch.shards.journal import journal_begun
 from tests.fetch.conftest import QUICK, fetch_rows, outcomes
 from tests.fetch.server import BadServer, picture, sha256
 
@@ -178,6 +179,7 @@ import sys
 from pathlib import Path
 from poolwright.fetch.fetch import fetch_images
 from poolwright.fetch.options import FetchOptions
+from poolwright.fetch.shards.journal import journal_begun
 fetch_images(sys.argv[1], Path(sys.argv[2]), FetchOptions.model_validate_json(sys.argv[3]))
 """
 
@@ -202,7 +204,10 @@ def test_killed_again_and_again(server: BadServer, tmp_path: Path, layout: str, 
         process.wait()
         kills += process.returncode == -signal.SIGKILL
         now = {path: path.stat().st_mtime_ns for path in out.glob("*.parquet")}
-        done = {path: now[path] for path in now if (out / ".fetch" / f"{path.stem}.json").exists()}
+        # a shard is finished once its journal is gone too: a kill before that has the same files written again
+        work = out / ".fetch"
+        marks = {path.stem for path in work.glob("[0-9]*.json")}
+        done = {path: now[path] for path in now if path.stem in marks and not journal_begun(work, int(path.stem))}
         assert {path: now.get(path) for path in finished} == finished, "a finished shard was touched"
         finished = done
     assert kills == len(moments)
