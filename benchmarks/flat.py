@@ -59,9 +59,7 @@ def run(work: Path, millions: tuple[int, ...] = MILLIONS) -> float:
         for size in millions:
             taken = seconds_of(work, name, [f"rows/part-{part:02d}.parquet" for part in range(size)]) - start
             costs[name].append(taken / size)
-            print(
-                f"  {name}: {size} million rows in {taken:.1f} s, {taken / size:.2f} microseconds per row", flush=True
-            )
+            print(f"  {name}: {size} million rows: {taken:.1f} s, {taken / size:.2f} µs per row", flush=True)
     draw(millions, costs)
     return max(cost[-1] / cost[0] for cost in costs.values())
 
