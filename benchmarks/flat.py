@@ -65,11 +65,11 @@ def run(work: Path, millions: tuple[int, ...] = MILLIONS) -> float:
 
 
 def seconds_of(work: Path, name: str, paths: list[str]) -> float:
-    """Seconds of a run with one of the steps; the faster of two."""
+    """Seconds of a run with one of the steps."""
     recipe = work / f"{name}.yaml"
     recipe.write_text(RECIPE.format(paths=", ".join(paths), step=STEPS[name]))
     command = python(OURS, recipe, work / "run")
-    return min(measure(command, work / "poolwright.log").seconds for _ in range(2))
+    return measure(command, work / "poolwright.log").seconds
 
 
 def make_rows(work: Path, files: int) -> None:
