@@ -143,7 +143,7 @@ def votes_given(terms: Terms, code: Integers, counts: Integers, reviews: Integer
     if not terms.reviewers:
         return np.asarray(given)
     waits = (code == UNCLEAR) & differ(counts) & ~reviews.any(axis=1)
-    return np.where(waits, np.minimum(given, terms.annotators - 1), given)
+    return np.asarray(np.where(waits, np.minimum(given, terms.annotators - 1), given))
 
 
 def judge_groups(

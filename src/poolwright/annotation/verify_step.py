@@ -17,7 +17,7 @@ from poolwright.annotation.outcome import decided, describe_row, learned, measur
 from poolwright.annotation.queue.queue import CERTIFICATE
 from poolwright.annotation.rules import Rule
 from poolwright.core.columns import UID
-from poolwright.core.documents import DOCUMENTS, keep_documents
+from poolwright.core.documents import DOCUMENTS
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Column, Share
 from poolwright.core.rows import Rows, one_array
@@ -149,7 +149,7 @@ class Verify(AskingStep):
         values = {"rule": self.rule, **measured(found, self.precision is not None)}
         document = certificate_of_step(found, form)
         about = "rows verified by people and the conclusions, per class: counts, errors, bounds, agreement; no names"
-        values[DOCUMENTS] = keep_documents(context.documents, "certificate", about, {CERTIFICATE: in_json(document)})
+        values[DOCUMENTS] = self.keep_files(context, "certificate", about, {CERTIFICATE: in_json(document)})
         values[DOCUMENTS] += self.keep_instructions(context)
         return State(values, {ROWS: decided(candidates, found)})
 
