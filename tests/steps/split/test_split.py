@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,11 @@ from pydantic import ValidationError
 from poolwright.core.errors import StepError
 from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows
+from poolwright.core.state import State
+from poolwright.kernels.selection.by_group import many_groups
+from poolwright.steps.split import by_group
 from poolwright.steps.split.split import Split
+from poolwright.testing.steps import Sent
 
 ROWS = 4_000
 
@@ -90,6 +95,47 @@ def test_groups_keep_their_split_when_the_rows_are_shuffled(pool: pa.Table) -> N
     parameters = {"ratios": RATIOS, "group": "album", "stratify": "label"}
     one = dict(zip(pool["uid"].to_pylist(), split(pool, **parameters), strict=True))
     assert one == dict(zip(shuffled["uid"].to_pylist(), split(shuffled, **parameters), strict=True))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"ratios": RATIOS},
+        {"counts": {"test": 700, "val": 300, "train": "rest"}},
+        {"counts": {"test": 40, "val": 0}, "seeds": 2},
+        {"ratios": RATIOS, "stratify": ["label"]},
+        {"counts": {"test": 700, "val": 300}, "stratify": ["label", "place"], "seeds": 2},
+    ],
+    ids=lambda parameters: "-".join(map(str, parameters)),
+)
+def test_more_groups_than_are_counted_in_memory(
+    pool: pa.Table, parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    draw = np.random.default_rng(1)
+    albums = pa.array((ROWS * draw.random(ROWS) ** 2).astype(np.int64) % 1_700, mask=draw.random(ROWS) < 0.02)
+    pool = pool.set_column(2, "album", albums).append_column("place", pa.array(draw.integers(0, 30, ROWS)))
+    step = Split.model_validate({**parameters, "group": "album"})
+    whole = step.fit(MemoryFrame(pool), Context(5))
+    monkeypatch.setattr(many_groups, "MANY", 100)
+    monkeypatch.setattr(by_group, "_ROWS", 500)
+    digests = []
+    for name, order in (("one", np.arange(ROWS)), ("two", draw.permutation(ROWS))):
+        found = step.fit(Sent(pool.take(order), (5, 3_000), 256), Context(5))
+        digests.append(found.save(tmp_path, name))
+    assert digests[0] == digests[1]
+    many = State.load(tmp_path, "one")
+    assert many.values == whole.values
+    assert bool(many.mapped) == ("stratify" in parameters)
+    for name, table in whole.tables.items():
+        assert (many.mapped if many.mapped else many.tables)[name].combine_chunks().equals(table.combine_chunks())
+    new = pool.slice(0, 500).set_column(2, "album", pa.array(range(1_500, 2_000)))
+    for rows in (Rows(pool), Rows(new)):
+        one, other = step.apply(rows, whole), step.apply(rows, many)
+        assert one.drop is not None
+        assert other.drop is not None
+        assert one.drop.tolist() == other.drop.tolist()
+        assert one.columns == other.columns
+    assert step.learned(whole) == step.learned(many)
 
 
 def test_rows_without_a_value_are_dropped() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -20,19 +20,22 @@ from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.wording import groups as in_groups
 from poolwright.core.wording import rows as in_rows
+from poolwright.kernels.selection.by_group.many_groups import group_table
 from poolwright.kernels.selection.controlled_rounding import hash_order
 from poolwright.kernels.selection.group_counts import count_groups
 from poolwright.kernels.selection.groups import Groups, check_groupable, groups_of, lacks_value
 from poolwright.kernels.selection.hashing import hash_key
 from poolwright.kernels.selection.ranks import hash_ranks
 from poolwright.kernels.selection.sampling import cut_ranks
-from poolwright.steps.split.by_group import Members, fit_members, group_ranks
+from poolwright.steps.split.by_group import fit_members, group_ranks
 from poolwright.steps.split.copies import count_copies
+from poolwright.steps.split.lines import Members
 from poolwright.steps.split.sizes import Sizes
 
 Rest = Literal["rest"]
 STRATA, MEMBERS = "strata", "members"
 _CUT, _ROWS = "cut.", "rows."
+_ROWS_OF = "rows"  # value of a state that has the splits of groups as `MEMBERS`
 
 
 class Split(Step):
@@ -115,13 +118,15 @@ class Split(Step):
         if self.seeds is None:
             state = self._fit(frame, context.key)
             copies = self._copies(frame, state, self._totals(state))
-            return State({**state.values, **copies}, state.tables)
+            return replace(state, values={**state.values, **copies})
         draws = [self._fit(frame, hash_key(context.key, str(draw))) for draw in range(self.seeds)]
-        tables = {f"{name}-{at}": table for at, draw in enumerate(draws) for name, table in draw.tables.items()}
-        copies = self._copies(frame, draws[0], self._totals(draws[0]))
-        return State(
-            {"draws": [{**draw.values, **copies} for draw in draws[:1]] + [dict(d.values) for d in draws[1:]]}, tables
+        tables, mapped = (
+            {f"{name}-{at}": table for at, found in enumerate(every) for name, table in found.items()}
+            for every in ([draw.tables for draw in draws], [draw.mapped for draw in draws])
         )
+        copies = self._copies(frame, draws[0], self._totals(draws[0]))
+        values = [{**draw.values, **copies} for draw in draws[:1]] + [dict(draw.values) for draw in draws[1:]]
+        return State({"draws": values}, tables, mapped=mapped)
 
     def optional(self) -> tuple[str, ...]:
         return () if self.group == SHA256 else (SHA256,)
@@ -137,24 +142,24 @@ class Split(Step):
         """Return the state of each draw, as that of a single one."""
         if self.seeds is None:
             return [state]
-        names = (STRATA, MEMBERS)
-        return [
-            State(values, {name: state.tables[key] for name in names if (key := f"{name}-{at}") in state.tables})
-            for at, values in enumerate(state.values["draws"])
-        ]
+        draws = enumerate(state.values["draws"])
+        return [State(values, _of_draw(state.tables, at), mapped=_of_draw(state.mapped, at)) for at, values in draws]
 
     def _fit(self, frame: Frame, key: int) -> State:
         sizes = self.sizes()
         values = {"key": str(key)}
         if self.group:
-            members = fit_members(frame, self.group, self._columns, key, sizes)
-            totals = members.totals(len(sizes.names))
-            if self._columns:
-                rows = dict(zip(sizes.names, totals.tolist(), strict=True))
-                without = dict(zip(sizes.names, members.without, strict=True))
-                return State({**values, "rows": rows, "without": without}, {MEMBERS: members.table()})
-            ranks = members.ends(len(sizes.names))
-            return State(values, {STRATA: self._table(Groups([], ()), ranks[:, None], totals[:, None])})
+            fitted = fit_members(frame, self.group, self._columns, key, sizes)
+            division = fitted.division
+            if fitted.members is None:
+                return State(values, {STRATA: self._table(Groups([], ()), division.ends, division.totals[:, None])})
+            rows = dict(zip(sizes.names, division.totals.tolist(), strict=True))
+            without = dict(zip(sizes.names, division.without, strict=True))
+            return State(
+                {**values, _ROWS_OF: rows, "without": without},
+                {} if fitted.many else {MEMBERS: fitted.members},
+                mapped={MEMBERS: fitted.members} if fitted.many else {},
+            )
         counted = count_groups(frame, self._columns)
         wanted = sizes.in_strata(counted.counts, hash_order(counted.groups, key))
         ranks = cut_ranks(frame, counted.groups, counted.counts, key, np.cumsum(wanted, axis=0))
@@ -187,8 +192,8 @@ class Split(Step):
         key = int(state.values["key"])
         ranks = group_ranks(rows.column(self.group), key) if self.group else hash_ranks(rows.column(UID), key)
         nominal = self.sizes().nominal()
-        if MEMBERS in state.tables:
-            members: Members = once("members", state.tables[MEMBERS], Members.of)
+        if _ROWS_OF in state.values:
+            members = once("members", group_table(state, MEMBERS), Members)
             return members.splits_of(ranks, nominal)
         table = state.tables[STRATA]
         ids = groups_of(table).ids(rows)
@@ -233,8 +238,8 @@ class Split(Step):
         return found
 
     def _totals(self, state: State) -> dict[str, int]:
-        if MEMBERS in state.tables:
-            return {name: state.values["rows"][name] for name in self.sizes().names}
+        if _ROWS_OF in state.values:
+            return {name: state.values[_ROWS_OF][name] for name in self.sizes().names}
         table = state.tables[STRATA]
         return {name: pc.sum(table.column(_ROWS + name)).as_py() or 0 for name in self.sizes().names}
 
@@ -255,6 +260,11 @@ def _copies_in_words(files: int) -> str:
         return ""
     many = "1 file has copies" if files == 1 else f"{files:,} files have copies"
     return f"; {many} (equal sha256) in several splits, which group: {SHA256} keeps together"
+
+
+def _of_draw(tables: Mapping[str, pa.Table], draw: int) -> dict[str, pa.Table]:
+    """Return the tables of one draw of several, under the names that those of a single one have."""
+    return {name: tables[key] for name in (STRATA, MEMBERS) if (key := f"{name}-{draw}") in tables}
 
 
 def _cuts_of(table: pa.Table) -> list[np.ndarray]:
