@@ -27,10 +27,10 @@ class Lines:
     def __init__(self, stretches: Sequence[pa.Table], strata: int) -> None:
         self.stretches = stretches
         bounds = [np.searchsorted(one.column("stratum").to_numpy(), np.arange(strata + 1)) for one in stretches]
-        self._starts = np.array(bounds).reshape(-1, strata + 1)
+        self._starts = np.array(bounds).reshape(len(stretches), strata + 1)
         upto = [np.append(0, np.cumsum(one.column("rows").to_numpy())) for one in stretches]
         rows = [np.diff(total[bound]) for total, bound in zip(upto, bounds, strict=True)]
-        self._upto = np.cumsum(np.array(rows).reshape(-1, strata), axis=0)
+        self._upto = np.cumsum(np.array(rows).reshape(len(stretches), strata), axis=0)
 
     @property
     def totals(self) -> Integers:
@@ -129,8 +129,8 @@ class Members:
         """Return the split of each row by the rank of its group, int64 (n,); by `nominal` (m,) for a new group."""
         split = np.asarray((ranks[:, None] > nominal[None, :]).sum(axis=1))
         order = np.argsort(ranks, kind="stable")
-        edges = np.searchsorted(ranks[order], self._firsts)
-        for (known, splits), start, end in zip(self._chunks, edges, [*edges[1:], len(ranks)], strict=True):
+        edges = np.append(np.searchsorted(ranks[order], self._firsts), len(ranks))
+        for (known, splits), start, end in zip(self._chunks, edges, edges[1:], strict=False):
             rows = order[start:end]
             at = np.minimum(np.searchsorted(known, ranks[rows]), len(known) - 1)
             same = known[at] == ranks[rows]
