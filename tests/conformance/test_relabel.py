@@ -1,4 +1,4 @@
-"""Relabelling: 12,000 vectors of ViT-bigG-14's width against ImageNet-21K's 21,843 classes."""
+"""Relabelling: 6,000 vectors of ViT-bigG-14's width against ImageNet-21K's 21,843 classes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from poolwright.models.texts.vocabulary import read_vocabulary
 from poolwright.run.sources import source
 from poolwright.steps.describe import label
 
-ROWS, WIDTH, CLASSES, FILES = 12_000, 1_280, 21_843, 3
+ROWS, WIDTH, CLASSES, FILES = 6_000, 1_280, 21_843, 3
 
 
 class Stops(Silent):
@@ -49,7 +49,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         columns = {"uid": [f"{file}-{row}" for row in range(count)], "clip": vector_array(vectors.astype(np.float16))}
         table = pa.table({**columns, "truth": truth})
-        pq.write_table(table, folder / "rows" / f"{file}.parquet", use_dictionary=False, row_group_size=1_000)
+        pq.write_table(table, folder / "rows" / f"{file}.parquet", use_dictionary=False, row_group_size=500)
     labels = {"with": "clip", "vocabulary": "imagenet21k", "features": "texts.npy", "about": {"wnid": "id"}}
     steps: list[dict[str, Any]] = [{"label": labels}, {"renumber": {"column": "label_index", "into": "class_index"}}]
     steps.append({"keep_columns": ["label", "label_index", "similarity", "wnid", "class_index", "truth"]})
