@@ -20,6 +20,7 @@ from poolwright.run.sources import source
 from poolwright.steps.describe import label
 
 ROWS, WIDTH, CLASSES, FILES = 6_000, 1_280, 21_843, 3
+BATCH = 1_000
 
 
 class Stops(Silent):
@@ -74,10 +75,10 @@ def test_relabelling_streams_stops_and_goes_on(pool: Path, monkeypatch: pytest.M
     monkeypatch.setattr(label, "nearest", counted)
     monkeypatch.setattr(source, "UNIT_ROWS", 200_000)  # so that each file is a unit
     with pytest.raises(KeyboardInterrupt):
-        api.run(pool / "recipe.yaml", pool / "run", listener=Stops(1))
+        api.run(pool / "recipe.yaml", pool / "run", listener=Stops(1), batch_rows=BATCH)
     first = sum(labelled)
-    table = api.run(pool / "recipe.yaml", pool / "run").tables["relabelled"]
-    assert max(labelled) < ROWS / FILES, "in batches, not whole files"
+    table = api.run(pool / "recipe.yaml", pool / "run", batch_rows=BATCH).tables["relabelled"]
+    assert max(labelled) <= BATCH < ROWS / FILES, "in batches, not whole files"
     assert 0 < sum(labelled) - first <= ROWS * (FILES - 1) / FILES, "what was labelled is not labelled again"
     assert table.record.rows_kept == ROWS
     rows = table.read()
