@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,19 @@ _ROWS = 10
 _TABLES = 20
 _THUMBNAIL_BYTES = 6_000
 _CELL = 120
+
+
+@dataclass(frozen=True)
+class ShownPictures:
+    """Thumbnails that a notebook shows; `html` is what it draws, '' if the rows have no pictures that can be read."""
+
+    html: str
+
+    def __repr__(self) -> str:
+        return f"<{self.html.count('<figure')} pictures, which a notebook shows>"
+
+    def _repr_html_(self) -> str:
+        return self.html or "<p>No pictures: the rows have none, or they are elsewhere.</p>"
 
 
 def table_html(table: Table) -> str:
@@ -98,7 +112,7 @@ def search_html(found: SearchResult) -> str:
 
 
 def pictures_html(rows: TableSlice, numbers: Sequence[int], notes: Sequence[str] = ()) -> str:
-    """Thumbnails of some rows with their labels, as data URIs. Pictures are not fetched from elsewhere for this."""
+    """Thumbnails of some rows with their labels, as data URIs. ShownPictures are not fetched from elsewhere for this."""
     source, known = rows._source, rows._of.schema.names
     roots = roots_of(source.image_root) if source.virtual_image else ()
     if IMAGE not in source.schema.names or any(root is None or "://" in root for root in roots):
