@@ -132,8 +132,8 @@ CASES: dict[str, list[StepCase]] = {
         ),
     ],
     "tags": [
-        StepCase(".", keeps=everything),
-        StepCase({"of": ".", "columns": {"is_odd": "odd"}}, keeps=everything),
+        StepCase("runs/first", keeps=everything),
+        StepCase({"of": "runs/first", "columns": {"is_odd": "odd"}}, keeps=everything),
     ],
     "near_duplicates": [
         StepCase({"same": ["country", "taken_at"], "within": "1 minute"}, keeps=everything),

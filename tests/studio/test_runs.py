@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
-import threading
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.types import ASGIApp
 
 from poolwright import api
 from poolwright.api import Explorer, Recipe
@@ -24,7 +19,7 @@ from poolwright.studio.app import create_app
 from poolwright.studio.rooted import Framed, rooted
 from poolwright.studio.runs import Runs, runs_below
 from poolwright.studio.serve import serve
-from tests.studio.made import Browser, ask, make_run
+from tests.studio.made import Browser, ask, listening, make_run
 
 
 @pytest.fixture(autouse=True)
@@ -32,28 +27,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-@contextlib.contextmanager
-def listening(app: ASGIApp) -> Iterator[int]:
-    """Serve an application in a thread; gives its port."""
-    import uvicorn
-
-    with socket.socket(proto=socket.IPPROTO_TCP) as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(64)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        try:
-            yield listening.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join(10)
-
-
 def folder_of_runs(folder: Path) -> Path:
     """Two runs of the same recipe with a queue of the same name; one has a release; and one that is damaged."""
     for name in ("one", "two"):
-        ask(make_run(folder / name, 12), per_row=1)
+        ask(make_run(folder / name, 12))
     data: dict[str, Any] = {
         "recipe": 1,
         "name": "released",

@@ -26,7 +26,7 @@ _CELL = 120
 
 @dataclass(frozen=True)
 class ShownPictures:
-    """Thumbnails that a notebook shows; `html` is what it draws, '' if the rows have no pictures that can be read."""
+    """Thumbnails that a notebook shows; `html` is what it draws, without a figure if the rows have no pictures."""
 
     html: str
 
@@ -34,7 +34,7 @@ class ShownPictures:
         return f"<{self.html.count('<figure')} pictures, which a notebook shows>"
 
     def _repr_html_(self) -> str:
-        return self.html or "<p>No pictures: the rows have none, or they are elsewhere.</p>"
+        return self.html if "<figure" in self.html else "<p>No pictures: the rows have none, or they are elsewhere.</p>"
 
 
 def table_html(table: Table) -> str:
@@ -112,7 +112,7 @@ def search_html(found: SearchResult) -> str:
 
 
 def pictures_html(rows: TableSlice, numbers: Sequence[int], notes: Sequence[str] = ()) -> str:
-    """Thumbnails of some rows with their labels, as data URIs. ShownPictures are not fetched from elsewhere for this."""
+    """Thumbnails of some rows with their labels, as data URIs. Pictures are not fetched from elsewhere for this."""
     source, known = rows._source, rows._of.schema.names
     roots = roots_of(source.image_root) if source.virtual_image else ()
     if IMAGE not in source.schema.names or any(root is None or "://" in root for root in roots):

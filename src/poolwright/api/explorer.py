@@ -7,7 +7,6 @@ import subprocess
 import sys
 from html import escape
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Self
 from urllib.parse import quote
 
@@ -39,16 +38,10 @@ class Explorer:
 
     def __init__(self, folder: str | Path, table: str | None = None, height: int = 800) -> None:
         self.folder, self.height = Path(folder).resolve(), height
-        self._errors = TemporaryFile("w+")
         command = [sys.executable, "-m", "poolwright", "--json", "studio", str(self.folder), "--port", "0", "--frame"]
         # In a session of its own: interrupting a cell does not stop it. Its input ends with this process, and it does.
         self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            start_new_session=True,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
         self._start = self._link()
         self.url = self._url(table)
@@ -64,11 +57,8 @@ class Explorer:
                 continue
             except (KeyError, IndexError):
                 break
-        self._stop()
-        self._errors.seek(0)
-        said = self._errors.read().strip()
-        self._errors.close()
-        raise PoolwrightError(_error(printed) or said or "the studio could not be started")
+        self.close()
+        raise PoolwrightError(_error(printed) or "the studio could not be started; see the output of this process")
 
     def _url(self, table: str | None) -> str:
         return self._start if table is None else f"{self._start}explore/{quote(table, safe='')}"
@@ -89,10 +79,6 @@ class Explorer:
 
     def close(self) -> None:
         """Stop the process; verdicts that were given are kept."""
-        self._stop()
-        self._errors.close()
-
-    def _stop(self) -> None:
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:

@@ -17,7 +17,7 @@ from poolwright import api
 from poolwright.api import Recipe
 from poolwright.core.errors import InputError
 from poolwright.inspect.views.clauses import Filter, Picked
-from poolwright.inspect.views.repeats import repeat_columns, repeats
+from poolwright.inspect.views.repeats import repeat_columns, repeats, split_columns
 from poolwright.inspect.views.view import View
 from poolwright.kernels.similarity.unit_length import unit_rows
 
@@ -41,23 +41,25 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
     )
     pq.write_table(table, folder / "rows.parquet")
-    steps = [
-        {"near_duplicates": {"vectors": "clip", "above": 0.95}},
-        {"where": "score < 0.9"},
-        {"split": {"ratios": {"train": 0.5, "test": "rest"}}},
-    ]
-    api.run(Recipe.from_data(data_of(steps), folder), folder / "run")
+    api.run(Recipe.from_data(data_of(), folder), folder / "run")
     return folder
 
 
-def data_of(steps: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+STEPS: list[dict[str, Any]] = [
+    {"near_duplicates": {"vectors": "clip", "above": 0.95}},
+    {"where": "score < 0.9"},
+    {"split": {"ratios": {"train": 0.5, "test": "rest"}}},
+]
+
+
+def data_of(**more: Any) -> dict[str, Any]:
     return {
         "recipe": 1,
         "name": "repeats",
         "pools": {"rows": {"read": "table", "path": "rows.parquet"}},
         "tables": {
-            "described": {"from": "rows", "steps": steps[:1]},
-            "all": {"from": "described", "steps": steps[1:]},
+            "described": {"from": "rows", "steps": STEPS[:1]},
+            "all": {"from": "described", "steps": STEPS[1:]},
             **more,
         },
     }
@@ -81,6 +83,7 @@ def expected(view: View, column: str, across: bool) -> set[frozenset[str]]:
 @pytest.mark.parametrize("column", ["duplicate_group", "sha256", "clip"])
 def test_groups_are_those_of_the_rows(view: View, column: str, across: str) -> None:
     assert repeat_columns(view) == ["duplicate_group", "sha256", "clip"]
+    assert split_columns(view) == ["split"]
     found = repeats(view, column, across)
     groups = [
         frozenset(row["uid"] for row in view.read(found.group(number).tolist(), ["uid"]))
@@ -105,12 +108,7 @@ def test_what_cannot_be_grouped_says_so(view: View, monkeypatch: pytest.MonkeyPa
 
 def applied(made: Path, steps: str, of: str = "described") -> dict[str, list[Any]]:
     """Append steps to a table of the recipe; what the rows are then."""
-    given = [
-        {"near_duplicates": {"vectors": "clip", "above": 0.95}},
-        {"where": "score < 0.9"},
-        {"split": {"ratios": {"train": 0.5, "test": "rest"}}},
-    ]
-    data = data_of(given, more={"from": of, "steps": yaml.safe_load(steps)})
+    data = data_of(more={"from": of, "steps": yaml.safe_load(steps)})
     found = api.run(Recipe.from_data(data, made), made / "second", fresh=["more"] if (made / "second").exists() else [])
     return dict(found.tables["more"].select(["uid", "duplicate_group", "label"]).to_arrow().to_pydict())
 

@@ -54,11 +54,10 @@ def test_tags_that_are_named_stay_what_they_are(folder: Path) -> None:
     before = api.run(recipe(folder, named), folder / "run").tables["t"]
     assert before.to_arrow()["fine"].to_pylist() == [True, False] * 3
     add_tag(folder / "runs" / "x", [TaggedRow("a", "new")])
-    assert api.run(recipe(folder, named), folder / "run").tables["t"].record == before.record, (
-        "another tag is no change"
-    )
+    again = api.run(recipe(folder, named), folder / "run").tables["t"]
+    assert again.record == before.record, "another tag is no change"
     (story,) = api.why(folder / "run", "a")
-    assert any(step.words == "tagged fine" or "tagged fine" in str(step) for step in story.steps)
+    assert "tagged fine" in str(story.chapters)
 
 
 @pytest.mark.parametrize(

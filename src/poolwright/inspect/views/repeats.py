@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from poolwright.core.columns import SHA256, is_text
+from poolwright.core.columns import SHA256, SPLIT, is_text
 from poolwright.core.errors import InputError
-from poolwright.core.table import RECORD
+from poolwright.core.table import RECORD, StepRecord
 from poolwright.inspect.views.vectors import vector_columns, vectors_at
 from poolwright.inspect.views.view import View
 from poolwright.kernels.selection.hashing import hash64
@@ -57,12 +57,23 @@ def repeat_columns(view: View) -> list[str]:
 
     Vectors are compared of at most `MOST_COMPARED` rows.
     """
-    made = [name for name in view.run.recipe.order if (view.run.table_folder(name) / RECORD).exists()]
-    steps = [step for name in made for step in view.run.table(name).record.steps if step.state_kind == _DUPLICATES]
     known = {column.name for column in view.columns}
-    named = [name for step in steps for name in step.gives] + [SHA256]
+    named = [*(name for step in _steps(view) if step.state_kind == _DUPLICATES for name in step.gives), SHA256]
     vectors = vector_columns(view) if view.rows <= MOST_COMPARED else []
     return [*dict.fromkeys(name for name in named if name in known), *vectors]
+
+
+def split_columns(view: View) -> list[str]:
+    """Return the columns of splits of a table: those that steps of the run gave, and the well-known one."""
+    given = [name for step in _steps(view) if step.kind == "split" for name in step.gives]
+    texts = {name for name in view.facets if is_text(view.column(name).type)}
+    return [name for name in dict.fromkeys((SPLIT, *given)) if name in texts and len(view.column(name).names) > 1]
+
+
+def _steps(view: View) -> list[StepRecord]:
+    """Return the steps of all finished tables of the run."""
+    made = [name for name in view.run.recipe.order if (view.run.table_folder(name) / RECORD).exists()]
+    return [step for name in made for step in view.run.table(name).record.steps]
 
 
 def repeats(view: View, column: str, across: str = "") -> RepeatedRows:
@@ -110,11 +121,11 @@ def _keys(view: View, column: str) -> tuple[npt.NDArray[np.generic], npt.NDArray
                 f"near_duplicates: {{vectors: {column}}}"
             )
         vectors = vectors_at(view, column, np.arange(view.rows))
-        return similar_groups(vectors, ABOVE), np.isfinite(vectors).all(axis=1)
+        return similar_groups(vectors, ABOVE), np.asarray(np.isfinite(vectors).all(axis=1))
     stored = view.column(column)
     if stored.facet:
         codes = _codes(view, column)
-        return codes, codes >= 0
+        return codes, np.asarray(codes >= 0)
     if not is_text(stored.type):
         raise InputError(f"'{column}' holds {stored.type}; rows are grouped by a column of texts or of few values")
     keys, there = np.empty(view.rows, np.uint64), np.empty(view.rows, bool)

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from poolwright.core.columns import SPLIT
 from poolwright.inspect.views.build import DROPPED_BY
 from poolwright.inspect.views.clauses import Between, Filter
 from poolwright.inspect.views.oddities import Edge, edges
-from poolwright.inspect.views.repeats import repeat_columns
+from poolwright.inspect.views.repeats import repeat_columns, split_columns
 from poolwright.inspect.views.vectors import vector_columns
 from poolwright.inspect.views.view import View
 from poolwright.studio.exploring.boxes import classes_of
@@ -98,11 +97,10 @@ def _kept_side(edge: Edge) -> PageState:
 
 
 def _repeats(view: View) -> Iterator[Gallery]:
-    splits = SPLIT in view.facets and len(view.column(SPLIT).names) > 1
     for column in repeat_columns(view):
         vectors = column in vector_columns(view)
         by = f"vectors ‘{column}’ that are nearly equal" if vectors else f"equal ‘{column}’"
         yield Gallery("Near-duplicates", f"groups of rows with {by}", groups_url(column), step_of(view, column))
-        if splits:
-            words = f"groups of rows with {by} in more than one {SPLIT}"
-            yield Gallery("Leaks across splits", words, groups_url(column, SPLIT), step_of(view, column, SPLIT))
+        for split in split_columns(view):
+            words = f"groups of rows with {by} in more than one ‘{split}’"
+            yield Gallery("Leaks across splits", words, groups_url(column, split), step_of(view, column, split))
