@@ -104,7 +104,8 @@ class Explorer:
         url = escape(self.url, quote=True)
         return (
             f'<iframe src="{url}" width="100%" height="{self.height}" style="border:1px solid #ccc" '
-            f'allow="clipboard-write"></iframe><p><a href="{url}" target="_blank">open in a tab</a></p>'
+            'allow="clipboard-write; local-network-access"></iframe>'
+            f'<p><a href="{url}" target="_blank">open in a tab</a></p>'
         )
 
 

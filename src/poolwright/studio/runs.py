@@ -6,9 +6,10 @@ A run is served below `/run/NAME`, with tokens and sessions of the folder.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Container, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from urllib.parse import quote
 
@@ -31,16 +32,16 @@ from poolwright.studio.opening import plain, run_of
 from poolwright.studio.pages import page
 from poolwright.studio.rooted import below
 
-_PLACES = (f"*/{MEMORY}", f"runs/*/{MEMORY}", f"*/runs/*/{MEMORY}")
+_PLACES = tuple(f"{place}/{MEMORY}" for place in ("*", "runs/*", "*/run", "*/runs/*"))
 
 router = APIRouter()
 
 
 def runs_below(folder: Path) -> list[Path]:
-    """Return the run folders of a folder: those in it, in its folder `runs`, and in the `runs` of folders in it."""
+    """Return the run folders of a folder: those in it and in its `runs`, and those of the projects in it."""
     if not folder.is_dir() or (folder / MEMORY).is_file():
         return []
-    return sorted({path.parent.resolve() for place in _PLACES for path in folder.glob(place)})
+    return sorted({path.parent for place in _PLACES for path in folder.glob(place)})
 
 
 @dataclass(frozen=True)
@@ -107,20 +108,11 @@ class Runs:
         """Return what can be opened: the path of each run and written release, by its name in URLs."""
         found: dict[str, Path] = {}
         for path in runs_below(self.folder):
-            name = self._name(path, found)
+            name = _free(plain("-".join(path.relative_to(self.folder).parts)), found)
             found[name] = path
             for one in _releases(path):
-                found[self._name(one, found, f"release-{name}-")] = one
+                found[_free(f"release-{name}-{plain(one.name)}", found)] = one
         return found
-
-    def _name(self, path: Path, taken: dict[str, Path], before: str = "") -> str:
-        name = before + plain("-".join(path.relative_to(self.folder).parts if not before else path.parts[-1:]))
-        number = next(number for number in range(1, len(taken) + 2) if self._numbered(name, number) not in taken)
-        return self._numbered(name, number)
-
-    @staticmethod
-    def _numbered(name: str, number: int) -> str:
-        return name if number == 1 else f"{name}-{number}"
 
     def listed(self) -> list[ListedRun]:
         """Return the runs as the start page lists them."""
@@ -155,10 +147,17 @@ class Runs:
             if path is None:
                 raise HTTPException(404, "there is no such run in this folder any more")
             folder = await to_thread.run_sync(run_of, path)
-            self._open.enter_context(run_lock(folder / FOLDER))
-            app = await to_thread.run_sync(create_app, folder, self.access)
-            await self._open.enter_async_context(app.router.lifespan_context(app))
+            async with AsyncExitStack() as opening:
+                opening.enter_context(run_lock(folder / FOLDER))
+                app = await to_thread.run_sync(create_app, folder, self.access)
+                await opening.enter_async_context(app.router.lifespan_context(app))
+                await self._open.enter_async_context(opening.pop_all())
             self._apps[slug] = app
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    """Return a name, with a number if it is taken."""
+    return next(one for one in chain([name], (f"{name}-{number}" for number in count(2))) if one not in taken)
 
 
 def _releases(run: Path) -> Iterator[Path]:
