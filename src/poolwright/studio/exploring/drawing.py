@@ -15,11 +15,11 @@ from poolwright.api import Recipe, run
 from poolwright.core.columns import UID
 from poolwright.core.errors import InputError
 from poolwright.core.results.search_result import SearchResult
-from poolwright.inspect.views.clauses import Filter, HasOutcome, Picked
+from poolwright.inspect.views.clauses import EVERYTHING, Filter, HasOutcome, Picked
 from poolwright.inspect.views.selections import save_selection, selection_steps
 from poolwright.inspect.views.vectors import vector_columns
 from poolwright.inspect.views.view import View
-from poolwright.studio.exploring.cards import base_of, steps_of
+from poolwright.studio.exploring.cards import base_of, filter_of, steps_of
 from poolwright.studio.exploring.query_state import PageState, read_asked
 from poolwright.studio.exploring.rows import ViewsOf, ready
 from poolwright.studio.exploring.views import SearchedView
@@ -52,7 +52,9 @@ def draw(
     view = ready(views, name)
     asked = read_asked(view, parse_qsl(query))
     search = views.searched(view, asked) if asked.searches else None
-    steps = _before(view, asked, search) + strategy_steps(view, strategy, n, classes, vectors)
+    before = _before(view, asked, search)
+    of = search.view if search else view
+    steps = before + strategy_steps(of, strategy, n, classes, vectors, filter_of(asked, search) & HasOutcome(True))
     with _DRAWING:
         uids = drawn_uids(view, steps)
     positions = [one for one in view.positions_of(uids) if one < view.kept]
@@ -79,7 +81,9 @@ def _before(view: View, asked: PageState, search: SearchedView | None) -> str:
     return steps_of(search.view if search else view, asked, search)
 
 
-def strategy_steps(view: View, strategy: Strategy, n: int, classes: str, vectors: str) -> str:
+def strategy_steps(
+    view: View, strategy: Strategy, n: int, classes: str, vectors: str, chosen: Filter = EVERYTHING
+) -> str:
     """Return the steps that draw `n` rows of a table.
 
     `random`: each row is as likely as any other. `balanced`: as evenly from the classes as their sizes allow.
@@ -92,6 +96,7 @@ def strategy_steps(view: View, strategy: Strategy, n: int, classes: str, vectors
         n: number of rows.
         classes: a facet; for balanced and typical.
         vectors: a column of vectors; for diverse and typical.
+        chosen: a filter of the rows, whose classes are counted.
 
     Raises:
         InputError: the strategy lacks its column.
@@ -112,7 +117,8 @@ def strategy_steps(view: View, strategy: Strategy, n: int, classes: str, vectors
             {"sample": {"n": n, "balance": f"{_DRAWN}_cluster"}},
         ]
     else:
-        of_each = max(1, n // max(1, len(view.column(classes).names)))
+        there = int((view.value_counts(classes, chosen)[1:] > 0).sum())
+        of_each = max(1, n // max(1, there))
         steps = [
             {"cluster": {"of": vectors, "group": classes, "k": 1, "restarts": 1, "into": _DRAWN}},
             {"top": {"by": f"{_DRAWN}_distance", "n": of_each, "group": classes, "lowest": True}},
