@@ -50,21 +50,24 @@ def serve(
         MissingExtra: fastapi or uvicorn is not installed.
         RecipeError: the address is taken or not of this machine, or an annotator's name is not valid.
         InputError: the folder is nothing that can be opened.
+        PoolwrightError: it is the work folder of a remote run folder, and another studio is at work on that.
     """
     for module in ("fastapi", "uvicorn", "python_multipart", "jinja2", "itsdangerous"):
         _check_installed(module)
     import uvicorn
 
     from poolwright.run.lock import run_lock
+    from poolwright.run.remote.folder import refuse_remote, studio_folder
     from poolwright.run.run import open_run
     from poolwright.studio.app import create_app
     from poolwright.studio.opening import run_of
 
     people = [check_name(name) for name in annotators]
+    refuse_remote(folder)
     folder = run_of(Path(folder))
     open_run(folder)
     access = make_access(folder, host, names)
-    with run_lock(folder / FOLDER), closing(_listening(host, port)) as listening:
+    with studio_folder(folder), run_lock(folder / FOLDER), closing(_listening(host, port)) as listening:
         app = create_app(folder, access)
         tell(links(access, listening.getsockname()[1], people))
         config = uvicorn.Config(
