@@ -31,7 +31,7 @@ class Known(NamedTuple):
     state: str
 
 
-class Answers:
+class AnswerExchange:
     """What people give, in a work folder and in the store. Processes of one machine may share the work folder.
 
     Args:

@@ -18,7 +18,7 @@ from poolwright.recipe.recipe import Recipe
 from poolwright.run.engine.errors import is_interrupt
 from poolwright.run.lock import run_lock
 from poolwright.run.memory import recall
-from poolwright.run.remote.answers import Answers
+from poolwright.run.remote.answers import AnswerExchange
 from poolwright.run.remote.contents import SERIAL, passing_files
 from poolwright.run.remote.lease import RENEWED, STUDIO, Lease
 from poolwright.run.remote.mirror import Mirror
@@ -82,7 +82,7 @@ def run_folder(recipe: Recipe, folder: str | Path | None, listener: Listener) ->
             listener.note(f"files of answers may be put into {url}/verify/TABLE/verdicts/, or into the work folder")
         with run_lock(here):  # not while it is replaced by the remote one
             mirror = Mirror(store, here, lease, passing_files(recipe, here))
-        answers = Answers(store, here)
+        answers = AnswerExchange(store, here)
         answers.exchange()
         with _kept_the_same(mirror, answers, lease, here, listener):
             yield here
@@ -105,7 +105,7 @@ def studio_folder(folder: Path) -> Iterator[None]:
     with _held(store, STUDIO) as held:
         with suppress(_RunsHere), _not_running(folder), _held(store) as lease:
             Mirror(store, folder, lease, passing_files(recall(folder), folder))
-        answers = Answers(store, folder)
+        answers = AnswerExchange(store, folder)
         answers.exchange()
         try:
             with _repeated((SECONDS, answers.exchange), (RENEWED, held.check)):
@@ -153,7 +153,9 @@ def _held(store: RunStore, *name: str) -> Iterator[Lease]:
 
 
 @contextmanager
-def _kept_the_same(mirror: Mirror, answers: Answers, lease: Lease, folder: Path, listener: Listener) -> Iterator[None]:
+def _kept_the_same(
+    mirror: Mirror, answers: AnswerExchange, lease: Lease, folder: Path, listener: Listener
+) -> Iterator[None]:
     calls = (SECONDS, answers.exchange), (SECONDS, mirror.sync), (RENEWED, lease.check)
     try:
         with _repeated(*calls):
