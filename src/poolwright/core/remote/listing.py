@@ -91,7 +91,7 @@ def info_of(url: str) -> RemoteFile:
     system, path = file_system(url)
     try:
         with reaching(url):
-            return _described(url, retried(lambda: system.info(path)))
+            return described(url, retried(lambda: system.info(path)))
     except FileNotFoundError:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url) from None
 
@@ -172,7 +172,7 @@ def files_below(root: str) -> list[str]:
             if not described:
                 return [str(path)[cut:].lstrip("/") for path in found]
             _listings.clear()
-            files = {str(path)[cut:].lstrip("/"): _described(root, info) for path, info in found.items()}
+            files = {str(path)[cut:].lstrip("/"): described(root, info) for path, info in found.items()}
             _listings[root] = time.monotonic(), files
         return list(_listings[root][1])
 
@@ -209,11 +209,12 @@ def _listed(folder: str, files: list[str]) -> dict[str, RemoteFile]:
     found = {}
     for url in files:
         entry = by_name.get(url.rpartition("/")[2])
-        found[url] = info_of(url) if entry is None else _described(url, entry)
+        found[url] = info_of(url) if entry is None else described(url, entry)
     return found
 
 
-def _described(url: str, info: Mapping[str, Any]) -> RemoteFile:
+def described(url: str, info: Mapping[str, Any]) -> RemoteFile:
+    """Return a remote file as fsspec's `info` describes it."""
     digest = content_of(url, info)
     state = digest or next((str(info[key]) for key in _CHANGES if info.get(key)), "")
     return RemoteFile(int(info.get("size") or 0), state, digest)
