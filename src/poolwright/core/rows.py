@@ -18,6 +18,14 @@ def empty_table(schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
 
 
+def text_array(texts: Sequence[str]) -> pa.Array:
+    """Return texts as an Arrow array. Other than `pa.array`, this does not import pandas if it is installed."""
+    data = [text.encode() for text in texts]
+    ends = np.zeros(len(data) + 1, np.int32)
+    np.cumsum([len(text) for text in data], out=ends[1:])
+    return pa.StringArray.from_buffers(len(data), pa.py_buffer(ends), pa.py_buffer(b"".join(data)))
+
+
 class Rows:
     """Some rows with named columns: a thin, immutable view of an Arrow table.
 
