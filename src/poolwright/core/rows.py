@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,7 @@ def empty_table(schema: pa.Schema) -> pa.Table:
 def text_array(texts: Sequence[str]) -> pa.Array:
     """Return texts as an Arrow array. Other than `pa.array`, this does not import pandas if it is installed."""
     data = [text.encode() for text in texts]
-    ends = np.zeros(len(data) + 1, np.int32)
-    np.cumsum([len(text) for text in data], out=ends[1:])
+    ends = np.fromiter(accumulate(map(len, data), initial=0), np.int32, len(data) + 1)
     return pa.StringArray.from_buffers(len(data), pa.py_buffer(ends), pa.py_buffer(b"".join(data)))
 
 
