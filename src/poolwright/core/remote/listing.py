@@ -164,12 +164,12 @@ def files_below(root: str) -> list[str]:
         InputError: the server fails, refuses, or cannot be reached.
     """
     system, top = file_system(root)
-    described, cut = scheme_of(root) in (*_S3, *_GCS, *_AZURE), len(top.rstrip("/"))
+    listed_with_digests, cut = scheme_of(root) in (*_S3, *_GCS, *_AZURE), len(top.rstrip("/"))
     with _lock:
-        if not described or (root not in _listings) or time.monotonic() - _listings[root][0] > _FRESH:
+        if not listed_with_digests or (root not in _listings) or time.monotonic() - _listings[root][0] > _FRESH:
             with reaching(root):
-                found: Any = retried(lambda: system.find(top, detail=described))
-            if not described:
+                found: Any = retried(lambda: system.find(top, detail=listed_with_digests))
+            if not listed_with_digests:
                 return [str(path)[cut:].lstrip("/") for path in found]
             _listings.clear()
             files = {str(path)[cut:].lstrip("/"): remote_file(root, info) for path, info in found.items()}
