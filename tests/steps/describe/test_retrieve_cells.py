@@ -30,7 +30,7 @@ def vectors(rows: int, seed: int) -> np.ndarray:
     centres = np.random.default_rng(1).normal(size=(60, WIDTH))
     made = centres[(60 * draw.random(rows) ** 2).astype(int)] + 0.8 * draw.normal(size=(rows, WIDTH))
     made[::9] = made[0]
-    return (made * draw.uniform(0.5, 2, (rows, 1))).astype(np.float16)
+    return np.asarray(made * draw.uniform(0.5, 2, (rows, 1)), np.float16)
 
 
 def pool() -> pa.Table:
@@ -161,6 +161,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(folder: Path, monkeypatch:
 def test_many_pairs_are_searched_by_cells(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = {"with": "clip", "like": "liked", "k": 4}
     assert made(folder, "exact", usual).state(0).values["method"] == "exact"
+    monkeypatch.setattr(like, "EXACT_QUERIES", 89)
     monkeypatch.setattr(like, "EXACT_PAIRS", 90 * ROWS - 1)
     assert made(folder, "cells", usual).state(0).values["method"] == "cells"
     assert made(folder, "forced", {**usual, "method": "exact"}).state(0).values["method"] == "exact"

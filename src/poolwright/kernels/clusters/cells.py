@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,7 @@ class Cells:
 
 def usual_cells(rows: int, sampled: int) -> int:
     """Return how many cells to train from a sample: the root of the number of rows, so that both are compared alike."""
-    return min(round(rows**0.5), sampled // 8 + 1, _MOST_CELLS)
+    return min(round(sqrt(rows)), sampled // 8 + 1, _MOST_CELLS)
 
 
 def train_cells(sample: Float32, count: int) -> Cells:

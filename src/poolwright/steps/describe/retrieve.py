@@ -80,7 +80,7 @@ class Retrieve(Step):
     `similarity` the cosine. That table may have a million rows, which find ten million at most. A row that is in both
     finds itself. `method: exact` compares all rows with all of them; `cells` compares each row of that table with the
     rows of the nearest `probes` cells alone, measures how many of the nearest rows that finds, and takes more cells
-    until the recall is the wanted one. `auto` is exact up to 10^11 pairs of rows, such as 10,000 and 10 million.
+    until the recall is the wanted one. `auto` is exact for a table of up to 10,000 rows, and up to 10^10 pairs.
 
     State: the prompts with their features, the buckets with their rows, and per bucket and class how many images were
     given and kept and the last of them: the score and hash rank that `apply` compares a row with. With `like`, the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -121,7 +122,7 @@ def words(values: dict[str, Any], asked: float, wanted: float) -> str:
     return text if values["recall"] >= wanted else f"{text}, below the wanted {percent(wanted)}"
 
 
-def recall_words(values: dict[str, Any], pairs: str) -> str:
+def recall_words(values: Mapping[str, Any], pairs: str) -> str:
     """Describe a recall that is known, as `recall_values` gives it; `pairs` names what is found."""
     interval = f"95% interval {values['recall_low']:.2%} to {values['recall_high']:.2%}"
     of = f"{values['recall_pairs']:,} {pairs} of {values['recall_rows']:,} rows"

@@ -6,7 +6,7 @@ are nearest to it: first with those of the nearest cell, which gives it a cosine
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
@@ -25,7 +25,10 @@ from poolwright.kernels.selection.ranks import ALL, hash_ranks
 from poolwright.kernels.similarity.nearest_rows import NearestRows, RowSearch, nearest_rows
 from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
 from poolwright.steps.describe.duplicates.recall import WIDER, recall_values, recall_words
-from poolwright.steps.describe.duplicates.samples import LEARNED_FROM, SEARCHED, draw
+from poolwright.steps.describe.duplicates.samples import LEARNED_FROM, draw
+
+SEARCHED = 1_000
+"""Queries at most that are searched exactly."""
 
 _ROWS = 16_384
 """Rows of a cell that are compared at once."""
@@ -89,7 +92,7 @@ def search_cells(
     return found, {"method": "cells", "cells": len(cells), "probes": probes, **recall}
 
 
-def words(values: dict[str, Any], asked: int, wanted: float) -> str:
+def words(values: Mapping[str, Any], asked: int, wanted: float) -> str:
     """Describe a search by cells, as `search_cells` gives it."""
     text = f"searched in {values['cells']:,} cells, for each row the {values['probes']:,} nearest"
     if values["probes"] > asked:
@@ -212,7 +215,7 @@ class _Compare:
         for some in _slices(table) if len(mine) else ():
             found = search(found, Rows(some))
         query, place = np.nonzero(found.scores > -np.inf)
-        values = {"score": found.scores, "rank": found.ranks, "check": found.checks}
+        values: dict[str, np.ndarray] = {"score": found.scores, "rank": found.ranks, "check": found.checks}
         return pa.table({"query": mine[query], **{name: value[query, place] for name, value in values.items()}})
 
 

@@ -24,7 +24,7 @@ from poolwright.kernels.selection.hashing import hash64
 from poolwright.kernels.selection.ranks import hash_ranks
 from poolwright.kernels.similarity.nearest_rows import NearestRows, check_key, nearest_rows
 from poolwright.kernels.similarity.unit_length import has_direction
-from poolwright.steps.describe.retrieval.cells import Queries, search_cells, words
+from poolwright.steps.describe.retrieval.cells import SEARCHED, Queries, search_cells, words
 
 Method = Literal["auto", "exact", "cells"]
 
@@ -32,8 +32,9 @@ FOUND = "found"
 NOT_LIKE = 5
 """Drop code: not among the nearest of any row of the other table."""
 
-EXACT_PAIRS = 10**11
-"""Most pairs of rows that `auto` compares all: half an hour on one core, or 10,000 rows against 10 million."""
+EXACT_QUERIES, EXACT_PAIRS = 10 * SEARCHED, 10**10
+"""`auto` compares all rows with up to so many of the other table, or up to so many pairs; as measuring the recall takes
+an exact search of `SEARCHED` rows, cells do not pay with fewer."""
 
 _MOST_QUERIES, _MOST_FOUND = 1_000_000, 10_000_000
 
@@ -88,7 +89,8 @@ def learn_like(frame: Frame, table: Table, vectors: str, how: Likeness, key: int
 def _search(frame: Frame, queries: Queries, how: Likeness) -> tuple[NearestRows, dict[str, Any]]:
     """Search exactly or by cells; return also values for the state."""
     count = 0 if how.method == "exact" else count_rows(frame)
-    if how.method == "exact" or (how.method == "auto" and count * len(queries) <= EXACT_PAIRS):
+    few = len(queries) <= EXACT_QUERIES or count * len(queries) <= EXACT_PAIRS
+    if how.method == "exact" or (how.method == "auto" and few):
         return nearest_rows(frame, how.column, queries.vectors, queries.k, queries.key), {"method": "exact"}
     return search_cells(frame, how.column, count, queries, how.probes, how.recall)
 
