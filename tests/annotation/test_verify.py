@@ -20,6 +20,7 @@ from tests.run.pools import final_files
 from poolwright import api
 from poolwright.annotation.exchange.worklist import read_asked
 from poolwright.api import Recipe
+from poolwright.core.documents import documents_of
 from poolwright.core.errors import ChangedError, InputError, RecipeError, WaitingForPeople
 from poolwright.core.table import Table
 from poolwright.demo.annotators import Annotator, answer_worklist
@@ -420,6 +421,13 @@ def test_two_steps_of_a_table_have_a_desk_each(tmp_path: Path) -> None:
     right = sum(word == "yes" for word in honest(tmp_path, truth).values())
     assert f"good.2: waiting for {right} verdicts" in message
     assert (tmp_path / "run/verify/good.2/sheets/sheet-1.csv").exists()
+    give(tmp_path, "../../good.2/verdicts/ada", dict.fromkeys(truth, "yes"))
+    with pytest.raises(InputError, match="not among the rows"):
+        run(made, tmp_path)
+    asked = [uid for uid, _ in read_asked(tmp_path / "run/verify/good.2").pairs]
+    give(tmp_path, "../../good.2/verdicts/ada", dict.fromkeys(asked, "yes"))
+    documents = list(documents_of(run(made, tmp_path)))
+    assert [one.name for one in documents] == ["certificate", "certificate-2"], "neither replaces the other"
 
 
 def test_rows_without_class_have_a_reason(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from poolwright import api
 from poolwright.annotation.annotators import people_of
+from poolwright.annotation.certificate import certificate
 from poolwright.annotation.exchange.import_export import exported, imported
 from poolwright.annotation.queue.queue import Settings, make_queue
 from poolwright.annotation.queue.store import STORE, VerdictStore
@@ -19,6 +20,7 @@ from poolwright.api import Recipe
 from poolwright.core.errors import InputError, WaitingForPeople
 from poolwright.studio.verifying.live import LiveQueue, SentVerdict
 from poolwright.studio.verifying.parts import deal
+from poolwright.studio.verifying.reviewing import differing
 from tests.studio.made import Browser, new_key, picture, serving
 
 NAMES = ("cat", "dog", "horse")
@@ -151,6 +153,19 @@ def test_parts_second_look_and_names(tmp_path: Path) -> None:
     with serving(run) as (port, _):
         assert Browser(port, "Anna").take("q", 60, "dog") == [], "parts survive the studio"
     assert deal({"a": 5, "b": 3, "c": 2}, ["Anna", "Ben"]) == {"a": ("Anna",), "b": ("Ben",), "c": ("Ben",)}
+
+
+def test_a_reviewer_looks_again_and_decides(tmp_path: Path) -> None:
+    live = queue(tmp_path, answer="yes_no", overlap=2, unanimous=True, reviewers=["Maria"])
+    for who, verdict in (("Anna", "positive"), ("Ben", "negative")):
+        live.say(who, [SentVerdict("u000", verdict, new_key()), SentVerdict("u003", "positive", new_key())])
+    live.say("Chris", [SentVerdict("u000", "negative", new_key())], f"review {new_key()}")
+    (group,) = live.progress("cat")
+    assert (group.verified, len(live.take("Zoe", 60, "cat"))) == (1, 18), "only a reviewer decides about u000"
+    live.say("Maria", [SentVerdict("u000", "positive", new_key())], f"review {new_key()}")
+    now = live.snapshot()
+    assert (live.progress("cat")[0].right, now.reviewed, differing(now)) == (2, 1, [])
+    assert certificate(now)["reviewed"] == 1
 
 
 def test_answers_that_were_too_quick(tmp_path: Path) -> None:

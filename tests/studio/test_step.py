@@ -101,7 +101,12 @@ def test_clean_classes_stop_early_and_the_release_certifies_it(tmp_path: Path) -
     assert 0.98 <= groups["dog"]["bound"] <= 299 / 300
     assert document["target"] == 0.98
     assert "Anna" not in json.dumps(document)
-    assert "certificate/" in (tmp_path / "release/README.md").read_text()
+    card = (tmp_path / "release/README.md").read_text()
+    assert "certificate/" in card
+    assert "| cat | 300 | 300 | 275 | 25 | 0 | 91.7% | all looked at |" in card
+    dog = groups["dog"]
+    assert f"| dog | 300 | {dog['verified']} | {dog['right']} | {dog['wrong']} | 0 | " in card
+    assert "Lower limits hold with 95% confidence" in card
     assert api.verify(tmp_path / "release").ok
     learned = Table(run / "tables/good").record.steps[0].learned
     assert "1 of 2 groups were shown to be good" in learned

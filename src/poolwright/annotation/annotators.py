@@ -60,7 +60,7 @@ def people_of(now: Snapshot, aside: Mapping[str, int]) -> list[Person]:
     said, given = now.counted, Counter(one.annotator for one in now.said)
     skips = Counter(annotator for _, annotator in {(one.uid, one.annotator) for one in now.skips})
     names = sorted({*given, *skips, *aside})
-    others = without_outliers(ratings_of(said, names), len(names), CARELESS, COMPARED)
+    others = without_outliers(ratings_of(now.independent, names), len(names), CARELESS, COMPARED)
     people = []
     for at, name in enumerate(names):
         right, answered = now.on_gold.get(name, (0, 0))

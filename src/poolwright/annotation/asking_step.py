@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -176,7 +176,12 @@ class AskingStep(AnnotationStep):
         if not page:
             return []
         about = "the page shown to the people who verified the rows, with positive and negative pictures of each class"
-        return keep_documents(context.documents, "instructions", about, page.files())
+        return self.keep_files(context, "instructions", about, page.files())
+
+    def keep_files(self, context: Context, name: str, about: str, files: Mapping[str, bytes]) -> list[dict[str, Any]]:
+        """Keep a document for releases; those of the second such step of a table are in 'NAME-2'."""
+        numbered = f"{name}-{context.number + 1}" if context.number else name
+        return keep_documents(context.documents, numbered, about, files)
 
     def _page(self) -> Instructions | None:
         if not self.instructions:

@@ -24,8 +24,9 @@ FORMAT = 1
 def certificate(now: Snapshot) -> dict[str, Any]:
     """Return the certificate of a queue as a document.
 
-    Annotators are numbered by the order of their first verdict: a release names nobody. `bound` is a lower bound, at
-    the confidence level, of the share of right rows of the group before the rows found wrong are removed.
+    Annotators are numbered by the order of their first verdict: a release names nobody. `reviewed` counts the rows
+    that a reviewer decided about; agreement leaves reviewers out. `bound` is a lower bound, at the confidence level, of
+    the share of right rows of the group before the rows found wrong are removed.
     """
     queue, said = now.queue, now.counted
     given = Counter(one.annotator for one in said)
@@ -44,6 +45,7 @@ def certificate(now: Snapshot) -> dict[str, Any]:
         "instructions_sha256": queue.instructions_digest,
         "verdicts": len(said),
         "skips": len(now.skips),
+        "reviewed": now.reviewed,
         "first": times[0] if times else "",
         "last": times[-1] if times else "",
         "groups": [group_document(group) for group in now.groups],
@@ -56,7 +58,7 @@ def certificate(now: Snapshot) -> dict[str, Any]:
             }
             for number, (name, count) in enumerate(given.items(), start=1)
         ],
-        "agreement": agreement_of(said),
+        "agreement": agreement_of(now.independent),
     }
 
 
@@ -98,6 +100,7 @@ def certificate_of_step(found: RoundResult, form: Form) -> dict[str, Any]:
         "instructions_sha256": sha256(page.text.encode()).hexdigest() if page else "",
         "verdicts": len(votes.row),
         "skips": int(votes.skips.sum()),
+        "reviewed": int(found.reviewed.sum()),
         "groups": [group_document(group) for group in found.groups],
         "annotators": [
             {"number": number, "verdicts": int((votes.person == number - 1).sum()),

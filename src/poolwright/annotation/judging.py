@@ -11,6 +11,9 @@ others, and to the same person at the end. Until somebody answers it, the row co
   an answer. Replacing the row by the next one would not be valid, since rows are not skipped at random.
 - Otherwise the row is open: the group waits for it.
 
+If reviewers are named, a row on which people differ so that the rule cannot decide waits for the verdict of one of
+them.
+
 A row that was skipped more often than the required number of people is *given up*: it is not kept, as if all were
 unsure, and nothing waits for it. With `keep` the next rows replace it. A verdict that arrives later still counts.
 """
@@ -25,7 +28,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from poolwright.annotation.rules import NONE, REJECTED, UNCLEAR, VERIFIED, Rule
+from poolwright.annotation.rules import NONE, REJECTED, UNCLEAR, VERIFIED, Rule, differ
 from poolwright.kernels.statistics.acceptance_sampling import Judgement, judge, plan, single_bound
 
 Integers = npt.NDArray[np.int64]
@@ -44,6 +47,7 @@ class Terms:
         precision: share of right rows of a group to be shown; with neither this nor `keep`, all rows are verified.
         confidence: confidence level at which the precision is to be shown.
         partial: wait for nothing: rows count with the verdicts given so far.
+        reviewers: people whose verdict replaces that of the others on a row on which they differ.
     """
 
     rule: Rule = "agree"
@@ -53,6 +57,7 @@ class Terms:
     precision: float | None = None
     confidence: float = 0.95
     partial: bool = False
+    reviewers: tuple[str, ...] = ()
 
 
 class RowState(IntEnum):
@@ -124,6 +129,21 @@ class JudgedGroup:
     def done(self) -> bool:
         """Whether the group waits for nothing."""
         return not self.lacking.any()
+
+
+def votes_given(terms: Terms, code: Integers, counts: Integers, reviews: Integers) -> Integers:
+    """Count the verdicts on each row, for `judge_group`: a row that waits for a reviewer lacks one: int64 (n,).
+
+    Args:
+        terms: the terms.
+        code: (n,) decision about each row.
+        counts, reviews: (n, 3) votes by meaning, of all people and of reviewers.
+    """
+    given = counts.sum(axis=1)
+    if not terms.reviewers:
+        return np.asarray(given)
+    waits = (code == UNCLEAR) & differ(counts) & ~reviews.any(axis=1)
+    return np.asarray(np.where(waits, np.minimum(given, terms.annotators - 1), given))
 
 
 def judge_groups(

@@ -16,10 +16,17 @@ from poolwright.core.columns import UID
 from poolwright.core.wording import rows as in_rows
 from poolwright.core.wording import some
 
-KEPT, REJECTED, UNSURE, NOT_NEEDED, NO_VERDICT = 0, 2, 3, 4, 5
+KEPT, REJECTED, UNSURE, NOT_NEEDED, NO_VERDICT, REVIEWED = 0, 2, 3, 4, 5, 6
 """Drop codes: 1-based indices into `Verify.reasons`."""
 
-_NAMES = {KEPT: "kept", REJECTED: "rejected", UNSURE: "unsure", NOT_NEEDED: "not_needed", NO_VERDICT: "no_verdict"}
+_NAMES = {
+    KEPT: "kept",
+    REJECTED: "rejected",
+    UNSURE: "unsure",
+    NOT_NEEDED: "not_needed",
+    NO_VERDICT: "no_verdict",
+    REVIEWED: "rejected_on_review",
+}
 
 
 _DROP = np.zeros(len(RowState), np.uint8)
@@ -30,11 +37,12 @@ _DROP[[RowState.OPEN, RowState.SKIPPED, RowState.NO_VERDICT]] = NO_VERDICT
 
 def drop_codes(found: RoundResult) -> npt.NDArray[np.uint8]:
     """Return the drop code of each candidate: uint8 (n,)."""
-    return np.asarray(_DROP[found.states])
+    drop = _DROP[found.states]
+    return np.where(found.reviewed & (drop == REJECTED), np.uint8(REVIEWED), drop)
 
 
 def decided(candidates: Candidates, found: RoundResult) -> pa.Table:
-    """Return the table of a state: uid, class, votes by meaning, skips, probability, drop code."""
+    """Return the table of a state: uid, class, votes by meaning, skips, probability, if reviewed, drop code."""
     counts = found.votes.counts().astype(np.int32)
     known = ~np.isnan(found.probability)
     table = pa.table(
@@ -44,6 +52,7 @@ def decided(candidates: Candidates, found: RoundResult) -> pa.Table:
             **{name: counts[:, index] for index, name in enumerate(("yes", "no", "unsure"))},
             "skipped": pa.array(found.votes.skips, pa.int32()),
             "probability": pa.array(found.probability, pa.float64(), mask=~known),
+            "reviewed": found.reviewed,
             "drop": drop_codes(found),
         }
     )
@@ -58,7 +67,10 @@ def measured(found: RoundResult, sampled: bool) -> dict[str, Any]:
     """
     drop = drop_codes(found)
     counts = {name: int((drop == code).sum()) for code, name in _NAMES.items()}
-    return {"candidates": found.votes.rows, **counts, **gathered(found), **(_sampled(found) if sampled else {})}
+    review = {"reviewed": int(found.reviewed.sum()), "reviewed_kept": int((found.reviewed & (drop == KEPT)).sum())}
+    return {
+        "candidates": found.votes.rows, **counts, **review, **gathered(found), **(_sampled(found) if sampled else {})
+    }  # fmt: skip
 
 
 def gathered(found: RoundResult) -> dict[str, Any]:
@@ -122,6 +134,9 @@ def learned(values: Mapping[str, Any]) -> str:
             f"; {values['unseen']:,} of them unseen, as {values['groups_met']:,} of {values['groups']:,} groups were "
             "shown to be good"
         )
+    if values["reviewed"]:
+        decided = f"a reviewer decided about {in_rows(values['reviewed'])}, {values['reviewed_kept']:,} of them kept"
+        text += f"; where people differed, {decided}"
     return text + agreement_in_words(values)
 
 
@@ -145,4 +160,5 @@ def describe_row(row: Mapping[str, Any], keep: int | None) -> str:
     sure = f"; probability {row['probability']:.3f}" if row["probability"] is not None else ""
     enough = f"; {keep:,} before it were enough" if row["drop"] == NOT_NEEDED else ""
     unseen = "; kept, as its group was shown to be good" if row["drop"] == KEPT and not row["yes"] else ""
-    return f"{asked}{votes}{sure}{enough}{unseen}"
+    review = "; people differed, and a reviewer decided" if row["reviewed"] else ""
+    return f"{asked}{votes}{sure}{review}{enough}{unseen}"

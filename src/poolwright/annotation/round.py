@@ -15,8 +15,8 @@ from poolwright.annotation.exchange.candidate_file import Understanding
 from poolwright.annotation.exchange.worklist import AskedRows, answers, digests
 from poolwright.annotation.exchange.write_sheets import Form
 from poolwright.annotation.interpreting import understood
-from poolwright.annotation.judging import JudgedGroup, Terms, judge_groups
-from poolwright.annotation.rules import Votes, decide
+from poolwright.annotation.judging import JudgedGroup, Terms, judge_groups, votes_given
+from poolwright.annotation.rules import Votes, decide, reviewed
 from poolwright.kernels.statistics.agreement import Agreement, People, agreement, without_outliers
 
 CARELESS = 0.4
@@ -60,6 +60,8 @@ class RoundResult:
     Attributes:
         votes: on the candidates.
         probability: float64 (n,) probability of being of its class; NaN if the rule gives none.
+        given: int64 (n,) number of verdicts on each candidate, see `judging.votes_given`.
+        reviewed: bool (n,) candidates that a reviewer decided about.
         groups: judged groups, in the order of the candidates.
         agreement, people: how far people agree.
         left_out: number of answers on rows that are no longer candidates, or had another class then.
@@ -69,6 +71,8 @@ class RoundResult:
 
     votes: Votes
     probability: npt.NDArray[np.float64]
+    given: npt.NDArray[np.int64]
+    reviewed: npt.NDArray[np.bool_]
     groups: Sequence[JudgedGroup]
     agreement: Agreement
     people: People
@@ -99,14 +103,18 @@ def look(one: Round, asked: AskedRows) -> RoundResult:
     given = [answer for file in read for answer in file.answers]
     meanings = one.understanding.meanings(one.candidates.classes)
     verdicts = understood(given, one.class_of, asked.pairs, meanings, ignore_unknown=one.ignore_unknown)
-    votes = Votes.of(verdicts, one.candidates.uids)
+    votes = Votes.of(verdicts, one.candidates.uids, one.terms.reviewers)
     code, probability = decide(votes, one.terms.rule, one.terms.probability)
-    ratings, starts = votes.ratings(), one.candidates.starts
+    counts, reviews = votes.counts(), votes.reviews()
+    given_each = votes_given(one.terms, code, counts, reviews)
+    ratings, starts = votes.ratings(independent=True), one.candidates.starts
     names = [group_name(one.candidates.classes[first], one.candidates.buckets[first]) for first in starts[:-1]]
     return RoundResult(
         votes=votes,
         probability=probability,
-        groups=judge_groups(one.terms, starts, names, code, votes.counts().sum(axis=1), votes.skips),
+        given=given_each,
+        reviewed=reviewed(counts, reviews),
+        groups=judge_groups(one.terms, starts, names, code, given_each, votes.skips),
         agreement=agreement(ratings),
         people=without_outliers(ratings, len(votes.people), CARELESS, COMPARED),
         left_out=len(given) - len(verdicts),

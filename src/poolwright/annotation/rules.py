@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +16,7 @@ from poolwright.kernels.statistics.dawid_skene import dawid_skene as fit_dawid_s
 Rule = Literal["agree", "majority", "dawid_skene"]
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 VERIFIED, REJECTED, UNCLEAR, NONE = range(4)
 """Decisions: of its class, not of its class, unclear, no verdicts."""
@@ -34,6 +35,7 @@ class Votes:
         people: names, sorted.
         rows: number of candidates.
         skips: int64 (rows,) how often each row was skipped by people who have no vote on it.
+        reviewers: those of `people` whose votes decide about rows on which people differ.
         changed: number of answers that were replaced by a later one of the same person.
     """
 
@@ -43,10 +45,11 @@ class Votes:
     people: tuple[str, ...]
     rows: int
     skips: Integers
+    reviewers: frozenset[str] = frozenset()
     changed: int = 0
 
     @classmethod
-    def of(cls, verdicts: Iterable[Verdict], uids: Sequence[str]) -> Votes:
+    def of(cls, verdicts: Iterable[Verdict], uids: Sequence[str], reviewers: Collection[str] = ()) -> Votes:
         """Build votes from verdicts about these rows."""
         index_of = {uid: at for at, uid in enumerate(uids)}
         given = list(verdicts)
@@ -65,16 +68,35 @@ class Votes:
             people,
             len(uids),
             skips,
+            frozenset(people).intersection(reviewers),
             sum(verdict.verdict in MEANINGS for verdict in given) - len(last),
         )
 
     def counts(self) -> Integers:
         """Count the votes of each row by meaning: int64 (rows, 3)."""
-        return np.bincount(self.row * 3 + self.meaning, minlength=self.rows * 3).reshape(self.rows, 3)
+        return self._counted(np.ones(len(self.row), np.bool_))
 
-    def ratings(self) -> Ratings:
-        """Return positive and negative votes as ratings; unsure votes are no ratings."""
+    def reviews(self) -> Integers:
+        """Count the votes of reviewers on each row by meaning: int64 (rows, 3)."""
+        return self._counted(self._by_reviewer)
+
+    def _counted(self, some: Flags) -> Integers:
+        cells = self.row[some] * 3 + self.meaning[some]
+        return np.bincount(cells, minlength=self.rows * 3).reshape(self.rows, 3)
+
+    @property
+    def _by_reviewer(self) -> Flags:
+        return np.array([name in self.reviewers for name in self.people], np.bool_)[self.person]
+
+    def ratings(self, independent: bool = False) -> Ratings:
+        """Return positive and negative votes as ratings; unsure votes are no ratings.
+
+        Args:
+            independent: leave out those of reviewers, who see the verdicts of the others.
+        """
         rated = self.meaning < MEANINGS.index(UNSURE)
+        if independent:
+            rated &= ~self._by_reviewer
         return Ratings(self.row[rated], self.person[rated], self.meaning[rated])
 
 
@@ -83,24 +105,40 @@ def decide(votes: Votes, rule: Rule, probability: float) -> tuple[Integers, Floa
 
     `agree`: all verdicts are the same. `majority`: the meaning with the most votes; ties are unclear. `dawid_skene`:
     positive and negative votes, weighted by the estimated reliability of each person; a row is verified if the
-    probability is at least `probability`, rejected if that of the contrary is, else unclear.
+    probability is at least `probability`, rejected if that of the contrary is, else unclear. Where people differ, the
+    votes of reviewers replace those of the others, by any rule.
     """
+    counts, reviews = votes.counts(), votes.reviews()
     if rule != "dawid_skene":
-        return count_votes(votes.counts(), rule), np.full(votes.rows, np.nan)
+        return count_votes(counts, reviews, rule), np.full(votes.rows, np.nan)
     found = dawid_skene(votes.ratings(), votes.rows)
     sure = max(probability, 0.5)
     code = np.where(found >= sure, VERIFIED, np.where(1 - found >= sure, REJECTED, UNCLEAR))
     code[(found == 0.5) | np.isnan(found)] = UNCLEAR
-    code[votes.counts().sum(axis=1) == 0] = NONE
-    return code.astype(np.int64), found
+    code[counts.sum(axis=1) == 0] = NONE
+    by_review = reviewed(counts, reviews)
+    found[by_review] = np.nan
+    return np.where(by_review, count_votes(counts, reviews, "agree"), code).astype(np.int64), found
 
 
-def count_votes(counts: Integers, rule: Rule) -> Integers:
+def differ(counts: Integers) -> Flags:
+    """Return the mask of rows on which people differ: bool (n,)."""
+    return np.asarray((counts > 0).sum(axis=1) > 1)
+
+
+def reviewed(counts: Integers, reviews: Integers) -> Flags:
+    """Return the mask of rows that reviewers decide about: bool (n,)."""
+    return differ(counts) & reviews.any(axis=1)
+
+
+def count_votes(counts: Integers, reviews: Integers, rule: Rule) -> Integers:
     """Decide about rows by `agree` or `majority`, which look at each row by itself: int64 (n,).
 
     Args:
         counts: (n, 3) votes by meaning.
+        reviews: (n, 3) votes of reviewers among them.
     """
+    counts = np.where(reviewed(counts, reviews)[:, None], reviews, counts)
     most, given = counts.max(axis=1, initial=0), counts.sum(axis=1)
     won = most == given if rule == "agree" else (counts == most[:, None]).sum(axis=1) == 1
     code = np.where(won, counts.argmax(axis=1), UNCLEAR)

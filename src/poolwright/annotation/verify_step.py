@@ -17,7 +17,7 @@ from poolwright.annotation.outcome import decided, describe_row, learned, measur
 from poolwright.annotation.queue.queue import CERTIFICATE
 from poolwright.annotation.rules import Rule
 from poolwright.core.columns import UID
-from poolwright.core.documents import DOCUMENTS, keep_documents
+from poolwright.core.documents import DOCUMENTS
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Column, Share
 from poolwright.core.rows import Rows, one_array
@@ -45,7 +45,7 @@ class Verify(AskingStep):
     With `keep`, the first `keep` verified rows of each class and bucket are kept, in the order of `by`; once it has
     them, nobody is asked about more of its rows. Each annotator has one vote per row, their last. Rules: `agree`, all
     verdicts are the same; `majority`, most of them are; `dawid_skene`, votes are weighted by the estimated reliability
-    of each annotator.
+    of each annotator. A verdict of somebody in `reviewers` replaces those of the others on a row on which they differ.
 
     State: the votes and the decision on each candidate, without names; how far people agree with each other; the
     digests of the files of answers.
@@ -62,6 +62,7 @@ class Verify(AskingStep):
         Reason("unsure", "people are unsure of its class, or do not agree"),
         Reason("not_needed", "enough rows of its class were verified before it"),
         Reason("no_verdict", "nobody gave a verdict on it"),
+        Reason("rejected_on_review", "people differ, and a reviewer says that it is not of its class"),
     )
 
     unasked: tuple[str, ...] = Field(
@@ -81,10 +82,18 @@ class Verify(AskingStep):
         default=0.5, description="for dawid_skene: minimum probability that a kept row is of its class"
     )
 
+    reviewers: tuple[str, ...] = Field(
+        default=(),
+        description="people whose verdict decides about rows on which others differ; rows that `rule` cannot decide "
+        "wait for it. Recipes are released, and these names with them",
+    )
+
     @model_validator(mode="after")
     def _fitting(self) -> Verify:
         if self.unasked and self.class_ is None:
             raise ValueError("unasked names classes, and there is no column of the class")
+        if not all(name.strip() for name in self.reviewers):
+            raise ValueError("reviewers has an empty name")
         if self.rule == "dawid_skene" and self.annotators < 2:
             raise ValueError("rule: dawid_skene compares people; it needs annotators: 2 or more")
         if self.rule != "dawid_skene" and "probability" in self.model_fields_set:
@@ -122,6 +131,7 @@ class Verify(AskingStep):
             precision=self.precision,
             confidence=self.confidence,
             partial=self.partial,
+            reviewers=self.reviewers,
         )
 
     def needs(self) -> tuple[str, ...]:
@@ -139,7 +149,7 @@ class Verify(AskingStep):
         values = {"rule": self.rule, **measured(found, self.precision is not None)}
         document = certificate_of_step(found, form)
         about = "rows verified by people and the conclusions, per class: counts, errors, bounds, agreement; no names"
-        values[DOCUMENTS] = keep_documents(context.documents, "certificate", about, {CERTIFICATE: in_json(document)})
+        values[DOCUMENTS] = self.keep_files(context, "certificate", about, {CERTIFICATE: in_json(document)})
         values[DOCUMENTS] += self.keep_instructions(context)
         return State(values, {ROWS: decided(candidates, found)})
 

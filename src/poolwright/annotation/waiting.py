@@ -92,8 +92,7 @@ class Waiting:
 
 def _message(one: Round, asked: AskedRows, found: RoundResult, waiting: Waiting) -> str:
     worklist, form, rows = one.worklist or Path(), one.form, waiting.rows
-    given = found.votes.counts().sum(axis=1)
-    lacks = np.maximum(one.terms.annotators - given[rows], 0)
+    lacks = np.maximum(one.terms.annotators - found.given[rows], 0)
     counts: Counter[str] = Counter()
     for row, count in zip(rows, lacks, strict=True):
         counts[one.candidates.classes[row]] += int(count)
@@ -102,9 +101,11 @@ def _message(one: Round, asked: AskedRows, found: RoundResult, waiting: Waiting)
     if counts.keys() != {""}:
         of_class = [f"{name} {count:,}" for name, count in sorted(counts.items())]
         lines.append(f"  of the classes: {some(of_class, _CLASSES)}")
-    if len(given) and given.sum():
+    if found.votes.people:
         people = len(found.votes.people)
-        lines.append(f"  so far: {int(given.sum()):,} verdicts by {people:,} {'person' if people == 1 else 'people'}")
+        lines.append(
+            f"  so far: {len(found.votes.row):,} verdicts by {people:,} {'person' if people == 1 else 'people'}"
+        )
     lines += [f"  read: {some(found.read, _FILES)}"] if found.read else []
     gone = len(set(asked.pairs) - set(one.candidates.pairs))
     if gone:
@@ -118,6 +119,9 @@ def _message(one: Round, asked: AskedRows, found: RoundResult, waiting: Waiting)
         lines.append(f"  each row needs {one.terms.annotators} people: give every sheet to that many")
     if form.instructions:
         lines.append(f"  show people: {_shown(worklist / INSTRUCTIONS / PAGE)}")
+    differing = int((found.lacking & (found.votes.counts().sum(axis=1) > found.given)).sum())
+    if differing:
+        lines.append(f"  people differ on {in_rows(differing)}, and a reviewer decides: {some(one.terms.reviewers, 5)}")
     skipped = int((found.states == RowState.SKIPPED).sum())
     if skipped:
         lines.append(f"  skipped: {in_rows(skipped)}; ask others, and write unsure if nobody can tell")

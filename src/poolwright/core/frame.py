@@ -129,6 +129,7 @@ class Context:
         documents: folder for what a release shows next to the data of this table, see `documents`; None outside a run.
         others: opens the rows that a step names as its `others`, see `roles.JoiningStep`.
         work: folder for files that nobody needs after the fit; None for that of the system.
+        number: which of the steps with its verb in the table it is, from 0.
     """
 
     key: int = 0
@@ -139,6 +140,7 @@ class Context:
     documents: Path | None = None
     others: Callable[[], Sequence[OtherRows]] = field(default=open_no_rows)
     work: Path | None = None
+    number: int = 0
 
     def other(self) -> OtherRows:
         """Open the rows of a step that names one source of others."""

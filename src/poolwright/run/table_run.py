@@ -294,7 +294,8 @@ class TableRun:
             State.copy(learned.folder, learned.name, states, plan.name)
 
     def _fit(self, flow: Flow, plan: StepPlan, phase: Phase) -> State:
-        use = (plan.step.verb, str(self._number(plan)))
+        number = self._number(plan)
+        use = (plan.step.verb, str(number))
         key, shared_key = (hash_key(self.seed, table, *use) for table in (self.plan.name, ""))
         context = Context(
             key,
@@ -305,6 +306,7 @@ class TableRun:
             self.folder / DOCUMENTS,
             partial(self.plan.others.__getitem__, plan.index),
             self.folder / "work",
+            number,
         )
         return plan.step.fit(RunFrame(flow, plan.index, phase), context)
 

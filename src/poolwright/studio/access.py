@@ -169,6 +169,11 @@ def check_name(name: str) -> str:
     return plain
 
 
+def names_in(text: str) -> list[str]:
+    """Return the names in a list with commas, each once; see `check_name`."""
+    return list(dict.fromkeys(check_name(name) for name in text.split(",") if name.strip()))
+
+
 def make_access(folder: Path, host: str, names: Iterable[str] = ()) -> Access:
     """Return the access rules of a run, with its key."""
     import socket

@@ -96,7 +96,7 @@ def read_candidates(worklist: Path) -> CandidateFile | None:
         with pq.ParquetFile(path) as file:
             rows = file.read(use_threads=file.metadata.num_rows > _MANY)
         about = json.loads(rows.schema.metadata[_KEY])
-        terms = Terms(**about["terms"])
+        terms = Terms(**{**about["terms"], "reviewers": tuple(about["terms"].get("reviewers", ()))})
         understanding = Understanding(
             about["answer"], about["words"], tuple(about["files"]), about.get("field", "verdict")
         )

@@ -59,6 +59,7 @@ class Settings:
         unanimous: whether a row is right or wrong only if all say so; otherwise the majority decides.
         answer: "yes_no", whether a row is of its class; "class", which class it is of.
         examples: rows of a table whose answer is known, by 'yes' and 'no': pairs of table and uid.
+        reviewers: people whose verdict decides about rows on which others differ.
         record: digest of the record of the table when the queue was made; '' if it was not finished.
     """
 
@@ -74,6 +75,7 @@ class Settings:
     unanimous: bool = False
     answer: str = "yes_no"
     examples: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
+    reviewers: Sequence[str] = ()
 
     @property
     def terms(self) -> Terms:
@@ -84,6 +86,7 @@ class Settings:
             keep=self.keep if self.rule == "first" else None,
             precision=self.target if self.rule == "precision" else None,
             confidence=self.confidence,
+            reviewers=tuple(self.reviewers),
         )
 
 

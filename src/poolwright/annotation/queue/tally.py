@@ -10,10 +10,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from poolwright.annotation.judging import JudgedGroup, judge_group
+from poolwright.annotation.judging import JudgedGroup, judge_group, votes_given
 from poolwright.annotation.queue.queue import Queue
 from poolwright.annotation.queue.store import Said, SetAside, VerdictStore
-from poolwright.annotation.rules import NONE, Votes, count_votes, decide
+from poolwright.annotation.rules import NONE, Votes, count_votes, decide, reviewed
 from poolwright.annotation.verdicts import MEANINGS, NEGATIVE, POSITIVE, SKIPPED, WITHDRAWN, Verdict, standing
 
 Pair = tuple[str, str]
@@ -31,6 +31,7 @@ class Snapshot:
         skips: all skips that count, unordered.
         on_gold: by annotator, number of gold rows answered correctly, and answered; unsure is not correct.
         gold: number of gold rows.
+        reviewed: number of rows that a reviewer decided about.
     """
 
     queue: Queue
@@ -39,11 +40,17 @@ class Snapshot:
     skips: tuple[Said, ...]
     on_gold: Mapping[str, tuple[int, int]]
     gold: int
+    reviewed: int = 0
 
     @cached_property
     def counted(self) -> list[Said]:
         """All verdicts that count, by line of the history; those from files first."""
         return sorted(self.said, key=_order)
+
+    @cached_property
+    def independent(self) -> list[Said]:
+        """The same without those of reviewers, who see the verdicts of the others."""
+        return [one for one in self.counted if one.annotator not in self.queue.terms.reviewers]
 
     @cached_property
     def skipped(self) -> list[Said]:
@@ -87,6 +94,7 @@ class Tally:
         self._skips: dict[Pair, list[Said]] = {}
         self._aside = dict(aside or {})
         self._counts = np.zeros((len(queue), len(MEANINGS)), np.int64)
+        self._reviews = np.zeros_like(self._counts)
         self._skipped = np.zeros(len(queue), np.int64)
         self._groups: dict[str, JudgedGroup] = {}
         self._model: npt.NDArray[np.int64] | None = None
@@ -157,6 +165,7 @@ class Tally:
         for said, by in ((before, -1), (now, 1)):
             if said is not None:
                 self._counts[row, MEANINGS.index(said.verdict)] += by
+                self._reviews[row, MEANINGS.index(said.verdict)] += by * (annotator in self.queue.terms.reviewers)
         self._skipped[row] += len(skips) - len(skips_before)
         self._groups.pop(self.queue.names[row], None)
         if self.queue.terms.rule == "dawid_skene":
@@ -187,17 +196,18 @@ class Tally:
 
     def outcome(self, row: int) -> str | None:
         """Return the combined verdict on a row, or None as long as verdicts are lacking."""
-        if self._counts[row].sum() < self.queue.terms.annotators:
+        rows = np.array([row], np.int64)
+        code = self._codes(rows)
+        if code[0] == NONE or self._given(rows, code)[0] < self.queue.terms.annotators:
             return None
-        code = int(self._codes(np.array([row], np.int64))[0])
-        return None if code == NONE else MEANINGS[code]
+        return MEANINGS[code[0]]
 
     def group(self, name: str) -> JudgedGroup:
         """Judge one group."""
         if name not in self._groups:
             rows = self.queue.groups[name]
-            given = self._counts[rows].sum(axis=1)
-            self._groups[name] = judge_group(self.queue.terms, name, self._codes(rows), given, self._skipped[rows])
+            code = self._codes(rows)
+            self._groups[name] = judge_group(self.queue.terms, name, code, self._given(rows, code), self._skipped[rows])
         return self._groups[name]
 
     def answers(self, name: str) -> int:
@@ -211,17 +221,21 @@ class Tally:
     def _codes(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         terms = self.queue.terms
         if terms.rule != "dawid_skene":
-            return count_votes(self._counts[rows], terms.rule)
+            return count_votes(self._counts[rows], self._reviews[rows], terms.rule)
         if self._model is None:
             verdicts = [one.as_verdict() for uid in self.queue.uids for one in self.votes.get(uid, {}).values()]
-            self._model = decide(Votes.of(verdicts, self.queue.uids), terms.rule, terms.probability)[0]
+            self._model = decide(Votes.of(verdicts, self.queue.uids, terms.reviewers), terms.rule, terms.probability)[0]
         return self._model[rows]
+
+    def _given(self, rows: npt.NDArray[np.int64], code: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        return votes_given(self.queue.terms, code, self._counts[rows], self._reviews[rows])
 
     def snapshot(self) -> Snapshot:
         """Return a copy that later verdicts do not change."""
         said = tuple(said for votes in self.votes.values() for said in votes.values())
         skips = tuple(one for skips in self.skips.values() for several in skips.values() for one in several)
-        return Snapshot(self.queue, tuple(self.groups()), said, skips, self._on_gold(), len(self.gold))
+        decided = int(reviewed(self._counts, self._reviews).sum())
+        return Snapshot(self.queue, tuple(self.groups()), said, skips, self._on_gold(), len(self.gold), decided)
 
     def written(self) -> list[Said]:
         """Return all entries that count for a waiting step, by line of the history."""

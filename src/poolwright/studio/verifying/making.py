@@ -24,6 +24,7 @@ from poolwright.core.params import parse_share
 from poolwright.core.roles import AuditQuestion, DecidingStep
 from poolwright.core.table import RECORD, Table
 from poolwright.kernels.selection.hashing import hash64, hash_key
+from poolwright.studio.access import names_in
 from poolwright.studio.opened import Studio
 from poolwright.studio.pages import SessionOf, StudioOf, only_owner, page
 
@@ -84,6 +85,7 @@ def make(
     confidence: Annotated[str, Form(max_length=20)] = "95%",
     overlap: Annotated[int, Form(ge=1, le=20)] = 1,
     answer: Annotated[str, Form(pattern="^(yes_no|class)$")] = "yes_no",
+    reviewers: Annotated[str, Form(max_length=2000)] = "",
 ) -> Response:
     """Make a queue of a finished table's rows, by class."""
     only_owner(session)
@@ -92,7 +94,7 @@ def make(
         question = CLASS_QUESTION
     settings = Settings(
         table, "precision", question, _share(target), _share(confidence), overlap, answer=answer,
-        record=digest_file(found.folder / RECORD),
+        reviewers=names_in(reviewers), record=digest_file(found.folder / RECORD),
     )  # fmt: skip
     rows = _rows(found, column, bucket)
     return _made(studio, name or _free(studio, table), settings, rows)

@@ -16,7 +16,7 @@ from poolwright.annotation.certificate import agreement_of, certificate, describ
 from poolwright.annotation.exchange.import_export import FORMS, exported, imported
 from poolwright.annotation.queue.tally import Snapshot
 from poolwright.core.errors import PoolwrightError
-from poolwright.studio.access import check_name
+from poolwright.studio.access import names_in
 from poolwright.studio.pages import SessionOf, StudioOf, only_owner, page
 from poolwright.studio.verifying.asking import LiveOf, guide_of
 from poolwright.studio.verifying.live import LiveQueue
@@ -62,8 +62,9 @@ def _found(live: LiveQueue) -> dict[str, Any]:
         "done": sum(group.done for group in now.groups),
         "verified": sum(group.verified for group in now.groups),
         "people": people_of(now, live.store.aside(now.queue.name)),
-        "agreed": agreement_of(now.counted),
+        "agreed": agreement_of(now.independent),
         "gold": now.gold,
+        "reviewed": now.reviewed,
         "parts": live.parts.people,
         "shares": _shares(live, now),
         "differing": len(differing(now)),
@@ -156,7 +157,7 @@ def assign(
 ) -> Response:
     """Assign groups to people, all to each or dealt out among them; those of nobody are asked of everybody."""
     only_owner(session)
-    names = list(dict.fromkeys(check_name(name) for name in people.split(",") if name.strip()))
+    names = names_in(people)
     rows = {name: len(live.queue.groups[name]) for name in group or live.queue.groups if name in live.queue.groups}
     parts = deal(rows, names) if dealt and names else dict.fromkeys(rows, tuple(names))
     live.parts.assign(parts, session.name or "owner")

@@ -1,4 +1,4 @@
-"""Look again at rows on which people differ: a reviewer sees all their verdicts and comments, and gives one more."""
+"""Look again at rows on which people differ: a reviewer sees all their verdicts and comments, and gives theirs."""
 
 from __future__ import annotations
 
@@ -39,14 +39,15 @@ def differing(now: Snapshot) -> list[DifferingRow]:
         for uid, said in _by_row(now).items()
         if uid in now.queue.row_of
         and len({(one.verdict, one.chosen) for one in said}) > 1
-        and not any(one.act.startswith(REVIEW) for one in said)
+        and not any(one.act.startswith(REVIEW) or one.annotator in now.queue.terms.reviewers for one in said)
     ]
 
 
 @router.get("/review")
 def review(request: Request, session: SessionOf, live: LiveOf) -> Response:
-    """Show the rows on which people differ."""
-    only_owner(session)
+    """Show the rows on which people differ, to the owner and to reviewers."""
+    if session.name not in live.queue.terms.reviewers:
+        only_owner(session)
     if not session.name:
         return RedirectResponse(f"/enter?next={request.url.path}", 303)
     found = differing(live.snapshot())

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from poolwright.core.documents import DOCUMENTS, FOLDER
 from poolwright.core.table import StepRecord, Table
 from poolwright.release.card.markdown import counted
 from poolwright.release.lineage import Lineage
+
+CERTIFICATE = "certificate"
+"""The document of a step that says what people verified and concluded, by group."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class HumanWork:
         people: number of people; 0 if it is not known.
         verdicts: number of verdicts.
         rows: rows that have a verdict or were candidates.
+        certificate: what was verified and concluded; empty if the step does not certify that.
     """
 
     table: str
@@ -33,6 +38,7 @@ class HumanWork:
     people: int
     verdicts: int
     rows: int
+    certificate: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def words(self) -> str:
@@ -59,6 +65,7 @@ def _work(family: Lineage) -> Iterator[HumanWork]:
                     people=int(values.get("annotators", 0)),
                     verdicts=int(values.get("verdicts", 0)),
                     rows=int(values.get("candidates", values.get("rows", 0))),
+                    certificate=_certificate(table, values),
                 )
 
 
@@ -66,3 +73,13 @@ def _values(table: Table, step: StepRecord) -> dict[str, Any]:
     path = table.folder / "states" / f"{step.state_name}.json"
     values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["values"] if path.exists() else {}
     return values
+
+
+def _certificate(table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
+    for document in values.get(DOCUMENTS, ()):
+        if document["name"].startswith(CERTIFICATE):
+            (name,) = document["files"]
+            path = table.folder / FOLDER / document["name"] / name
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return found
+    return {}
