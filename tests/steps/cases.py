@@ -118,6 +118,7 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({**FIND, "query": 9, "n": 5, "short": "fail"}, most_rows=60, may_refuse=True),
         StepCase({**READY, "query": 9, "n": 5, "bucket": "year", "short": "take"}, most_rows=60),
         StepCase({"with": "embedding", "like": "examples", "k": 2}, most_rows=60),
+        StepCase({"with": "embedding", "like": "examples", "k": 2, "method": "cells", "probes": 1}, most_rows=60),
     ],
     "words": [StepCase({"of": "label"})],
     "match": [StepCase({"of": "label", "entries": "entries.txt", "into": "found"}, keeps=everything)],
@@ -130,6 +131,10 @@ CASES: dict[str, list[StepCase]] = {
         StepCase(
             {"with": "tombstones.parquet", "on": {"whole": "year"}, "columns": {"note": "other"}}, keeps=everything
         ),
+    ],
+    "tags": [
+        StepCase("runs/first", keeps=everything),
+        StepCase({"of": "runs/first", "columns": {"is_odd": "odd"}}, keeps=everything),
     ],
     "near_duplicates": [
         StepCase({"same": ["country", "taken_at"], "within": "1 minute"}, keeps=everything),
