@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import wraps
+from importlib.metadata import version
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -109,6 +111,30 @@ class QuickFigures:
 _EMPTY = "<svg xmlns='http://www.w3.org/2000/svg'/>"
 
 
+LONGEST = (
+    "docs/test_docs.py", "conformance/test_maps.py", "conformance/test_whole_recipe.py",
+    "conformance/test_real_pictures.py", "steps/test_every_step.py", "release/test_every_layout.py",
+    "run/test_every_step_runs.py", "conformance/test_geoyfcc.py", "train/test_features.py",
+    "conformance/test_retrieval.py", "run/test_ray.py", "run/test_cluster.py", "studio/test_exploring_browser.py",
+    "studio/test_verify_browser.py", "conformance/test_clear.py", "plugins/test_example.py", "pools/test_every_pool.py",
+    "conformance/test_relabel.py", "models/test_training.py", "models/test_networks.py", "kernels/test_accuracy.py",
+    "conformance/test_two_sources.py",
+)  # fmt: skip
+"""Files that take longest, in seconds of their processes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no process is left with one of them at the end."""
+    places = {f"tests/{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the modules and the thousands of tests that live as long as the session."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make figures quick for the whole session."""
     config.pluginmanager.register(QuickFigures())
@@ -116,14 +142,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def embedded_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def embedded_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """ONNX image encoders compute the vector of a prepared picture once in all tests that use this fixture.
 
     Several tests embed the same real pictures with the same network, which takes minutes. All workers of pytest-xdist
-    share the vectors.
+    share the vectors, and so do later sessions, through pytest's cache, until the code or its libraries change.
     """
-    folder = shared_folder(tmp_path_factory) / "embedded"
-    folder.mkdir(exist_ok=True)
+    cache = getattr(request.config, "cache", None)
+    vectors = cache.mkdir("embedded") if cache else shared_folder(tmp_path_factory) / "embedded"
+    folder = vectors / _encoder_code()
+    folder.mkdir(parents=True, exist_ok=True)
+    for other in vectors.iterdir():
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
     forward = OnnxEncoder._forward
 
     def remembered(self: OnnxEncoder, pixels: np.ndarray) -> np.ndarray:
@@ -138,6 +169,17 @@ def embedded_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(OnnxEncoder, "_forward", remembered)
         yield
+
+
+def _encoder_code() -> str:
+    """Return a digest of all that a vector depends on besides the network and the picture."""
+    source = REPOSITORY / "src" / "poolwright"
+    files = [
+        *sorted((source / "models" / "encoders").glob("*.py")),
+        source / "kernels" / "similarity" / "unit_length.py",
+    ]
+    libraries = [version(name) for name in ("onnxruntime", "numpy")]
+    return xxh3_128_hexdigest(b"".join(file.read_bytes() for file in files) + " ".join(libraries).encode())
 
 
 @dataclass(frozen=True)
