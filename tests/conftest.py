@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import wraps
-from importlib.metadata import version
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -142,19 +141,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def embedded_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def embedded_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """ONNX image encoders compute the vector of a prepared picture once in all tests that use this fixture.
 
     Several tests embed the same real pictures with the same network, which takes minutes. All workers of pytest-xdist
-    share the vectors, and so do later sessions, through pytest's cache, until the code or its libraries change.
+    share the vectors.
     """
-    cache = getattr(request.config, "cache", None)
-    vectors = cache.mkdir("embedded") if cache else shared_folder(tmp_path_factory) / "embedded"
-    folder = vectors / _encoder_code()
-    folder.mkdir(parents=True, exist_ok=True)
-    for other in vectors.iterdir():
-        if other != folder:
-            shutil.rmtree(other, ignore_errors=True)
+    folder = shared_folder(tmp_path_factory) / "embedded"
+    folder.mkdir(exist_ok=True)
     forward = OnnxEncoder._forward
 
     def remembered(self: OnnxEncoder, pixels: np.ndarray) -> np.ndarray:
@@ -169,17 +163,6 @@ def embedded_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(OnnxEncoder, "_forward", remembered)
         yield
-
-
-def _encoder_code() -> str:
-    """Return a digest of all that a vector depends on besides the network and the picture."""
-    source = REPOSITORY / "src" / "poolwright"
-    files = [
-        *sorted((source / "models" / "encoders").glob("*.py")),
-        source / "kernels" / "similarity" / "unit_length.py",
-    ]
-    libraries = [version(name) for name in ("onnxruntime", "numpy")]
-    return xxh3_128_hexdigest(b"".join(file.read_bytes() for file in files) + " ".join(libraries).encode())
 
 
 @dataclass(frozen=True)
