@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poolwright.kernels.similarity import nearest as module
+from poolwright.kernels.similarity.cosine import float32_error, float32_pairs
 from poolwright.kernels.similarity.lower_bounds import Float32Screen, Int8Screen, hadamard, norms
 from poolwright.kernels.similarity.nearest import exact_similarity, has_torch, index_texts, nearest
 from poolwright.kernels.similarity.tiles import Space
@@ -233,3 +234,14 @@ def test_errors_name_what_is_wrong() -> None:
 def test_no_rows() -> None:
     labels, similarity = nearest(np.empty((0, 3), np.float16), np.ones((4, 3), np.float32), k=2)
     assert labels.shape == similarity.shape == (0, 2)
+
+
+@pytest.mark.parametrize("longest", [0, 3, 600])
+def test_products_of_pairs_are_within_their_error(longest: int) -> None:
+    """In short runs of one row, and in long ones of several blocks; some rows have no pair."""
+    rng = np.random.default_rng(longest)
+    rows, texts = random_units(rng, 40, 33), random_units(rng, 700, 33)
+    i = np.repeat(np.arange(40), rng.integers(0, longest + 1, 40))
+    j = rng.integers(600, 700, len(i))
+    exact = np.vecdot(rows[i].astype(np.float64), texts[j].astype(np.float64))
+    assert np.abs(float32_pairs(rows, texts, i, j) - exact).max(initial=0) <= 1.01 * float32_error(33)
