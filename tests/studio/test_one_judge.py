@@ -22,6 +22,7 @@ import pytest
 
 from poolwright import api
 from poolwright.annotation.certificate import certificate, group_document
+from poolwright.annotation.deciding.judging import RowState
 from poolwright.annotation.exchange.import_export import (
     as_said,
     exported,
@@ -30,7 +31,6 @@ from poolwright.annotation.exchange.import_export import (
     write_studio_answers,
 )
 from poolwright.annotation.exchange.worklist import read_asked
-from poolwright.annotation.judging import RowState
 from poolwright.annotation.queue.queue import read_queue
 from poolwright.annotation.queue.tally import Tally
 from poolwright.annotation.round import Round, RoundResult, look
