@@ -52,7 +52,7 @@ def _csv(queue: Queue, said: Sequence[Said]) -> str:
 
 
 def _json_lines(queue: Queue, said: Sequence[Said]) -> str:
-    records = ({**_record(queue, one), **({VERDICT: one.chosen} if len(one.chosen) > 1 else {})} for one in said)
+    records = [_record(queue, one) | ({VERDICT: names} if len(names := _named(queue, one)) > 1 else {}) for one in said]
     return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
 
 
@@ -64,19 +64,18 @@ def _tasks(queue: Queue, said: Sequence[Said]) -> str:
     tasks = [
         {
             "data": {"uid": uid, "class": queue.classes[queue.row_of[uid]]},
-            "annotations": [_annotation(one, _word(queue, one)) for one in of_row[uid]],
+            "annotations": [_annotation(one, _named(queue, one) or [_word(queue, one)]) for one in of_row[uid]],
         }
         for uid in sorted(of_row)
     ]
     return json.dumps(tasks, indent=1, ensure_ascii=False) + "\n"
 
 
-def _annotation(said: Said, word: str) -> dict[str, object]:
+def _annotation(said: Said, words: list[str]) -> dict[str, object]:
     if said.verdict == SKIPPED:
         who = {"completed_by": {"email": said.annotator}, "updated_at": said.time}
         return {**who, "was_cancelled": True, "result": []}
-    choices = list(said.chosen) if len(said.chosen) > 1 else [word]
-    choice = {"from_name": "verdict", "to_name": "image", "type": "choices", "value": {"choices": choices}}
+    choice = {"from_name": "verdict", "to_name": "image", "type": "choices", "value": {"choices": words}}
     comment = {"from_name": "comment", "to_name": "image", "type": "textarea", "value": {"text": [said.comment]}}
     result = [choice, comment] if said.comment else [choice]
     return {"completed_by": {"email": said.annotator}, "updated_at": said.time, "result": result}
@@ -92,9 +91,14 @@ def _word(queue: Queue, said: Said) -> str:
     """Return the word of an entry: a verdict, or the classes that were chosen if people are asked for them."""
     if not queue.choices or said.verdict not in (POSITIVE, NEGATIVE):
         return said.verdict
-    if said.chosen and set(said.chosen) <= set(queue.choices):
-        return f" {SEPARATOR} ".join(said.chosen)
+    if names := _named(queue, said):
+        return f" {SEPARATOR} ".join(names)
     return queue.classes[queue.row_of[said.uid]] if said.verdict == POSITIVE else NONE_OF_THEM
+
+
+def _named(queue: Queue, said: Said) -> list[str]:
+    """Return the classes that were chosen, as far as they are still offered."""
+    return [name for name in said.chosen if name in queue.choices]
 
 
 def _meanings(queue: Queue) -> YesNo | ClassName:

@@ -62,6 +62,7 @@ class Answered(_Request):
     @field_validator("chosen", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
+        # A page of an earlier version, whose verdicts wait in the browser, sends one as a text.
         return ((value,) if value else ()) if isinstance(value, str) else value
 
 
