@@ -18,7 +18,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -269,7 +269,7 @@ class VerdictStore:
             f"FROM verdicts {where}",
             values,
         )
-        return (Said(*line[:-2], _unpacked(line[-2]), line[-1]) for line in found.fetchall())
+        return (replace(Said(*line), chosen=_unpacked(line[-2])) for line in found.fetchall())
 
 
 def _packed(names: Sequence[str]) -> str:
