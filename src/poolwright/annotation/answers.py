@@ -91,20 +91,20 @@ class ClassName:
         return () if found is None else (found,)
 
 
-class ClassNames(ClassName):
+class SeveralClasses(ClassName):
     """Answers to "which classes does it show?": positive if the class that was proposed is among them."""
 
     def meaning(self, word: str, asked: str) -> str:
         """Return the meaning of a word; see `YesNo.meaning`."""
         parts = self._parts(word)
-        found = {super(ClassNames, self).meaning(part, asked) for part in parts}
-        if len(parts) > 1 and not all(super(ClassNames, self).chosen(part, asked) for part in parts):
+        found = {super(SeveralClasses, self).meaning(part, asked) for part in parts}
+        if len(parts) > 1 and not all(super(SeveralClasses, self).chosen(part, asked) for part in parts):
             raise ValueError(f"'{word}' names classes, and says that it shows none or that it is not sure")
         return POSITIVE if POSITIVE in found else found.pop()
 
     def chosen(self, word: str, asked: str) -> tuple[str, ...]:
         """Return the classes that a word names, sorted; another word for yes names the one that was proposed."""
-        named = {name for part in self._parts(word) for name in super(ClassNames, self).chosen(part, asked)}
+        named = {name for part in self._parts(word) for name in super(SeveralClasses, self).chosen(part, asked)}
         return tuple(sorted(named or ({asked} if self.meaning(word, asked) == POSITIVE else set())))
 
     def _parts(self, word: str) -> Sequence[str]:
@@ -153,5 +153,5 @@ def meanings_of(answer: str, classes: Collection[str], words: Mapping[str, str])
         classes: classes that are asked about.
         words: meanings of further words.
     """
-    kinds = {CLASS: ClassName, CLASSES: ClassNames}
+    kinds = {CLASS: ClassName, CLASSES: SeveralClasses}
     return kinds[answer](classes, words) if answer in kinds else YesNo(words)
