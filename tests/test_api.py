@@ -26,7 +26,7 @@ FUNCTIONS = [
 ]  # fmt: skip
 TYPES = [
     "Applied", "BuiltEncoder", "Changes", "Check", "ClusterPlan", "Converted", "DroppedCount", "DroppedRows",
-    "Entry", "Estimates",
+    "Entry", "Estimates", "Explorer",
     "FetchOptions", "Fetched", "LeakReport", "LedgerSummary", "Listener", "Matrix", "Measured", "MoreVerdicts",
     "Package", "Parameter", "Prediction", "Pulled", "Pushed", "Recipe", "Recovery", "RunResult", "SearchResult",
     "Shipped",

@@ -55,6 +55,7 @@ STEPS = {
     "provenance": "poolwright.steps.describe.provenance:Provenance",
     "derive": "poolwright.steps.describe.columns.derive:Derive",
     "join": "poolwright.steps.describe.columns.join:Join",
+    "tags": "poolwright.steps.describe.columns.tags:Tags",
     "near_duplicates": "poolwright.steps.describe.duplicates.near_duplicates:NearDuplicates",
     "renumber": "poolwright.steps.describe.columns.renumber:Renumber",
     "rename": "poolwright.steps.describe.columns.rename:Rename",

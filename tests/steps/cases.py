@@ -131,6 +131,10 @@ CASES: dict[str, list[StepCase]] = {
             {"with": "tombstones.parquet", "on": {"whole": "year"}, "columns": {"note": "other"}}, keeps=everything
         ),
     ],
+    "tags": [
+        StepCase("runs/first", keeps=everything),
+        StepCase({"of": "runs/first", "columns": {"is_odd": "odd"}}, keeps=everything),
+    ],
     "near_duplicates": [
         StepCase({"same": ["country", "taken_at"], "within": "1 minute"}, keeps=everything),
         StepCase({"vectors": "embedding", "above": 0.6, "keep": "first"}),

@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+from starlette.types import ASGIApp
 
 from poolwright import api
 from poolwright.annotation.queue.queue import Queue, Settings, make_queue
@@ -76,21 +77,27 @@ def ask(run: Path, name: str = "kept", **settings: Any) -> Queue:
 @contextlib.contextmanager
 def serving(run: Path, host: str = "127.0.0.1", names: Sequence[str] = ()) -> Iterator[tuple[int, Access]]:
     """A studio in a thread; gives its port and access. It listens on 127.0.0.1 whatever it believes."""
-    import uvicorn
-
     from poolwright.studio.app import create_app
 
     access = make_access(run, host, names)
+    with listening(create_app(run, access)) as port:
+        yield port, access
+
+
+@contextlib.contextmanager
+def listening(app: ASGIApp) -> Iterator[int]:
+    """An application, served in a thread; gives its port."""
+    import uvicorn
+
     # As TCP by name: asyncio sends small answers at once only on such sockets.
     with socket.socket(proto=socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(64)
-        config = uvicorn.Config(create_app(run, access), log_level="warning", access_log=False)
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         try:
-            yield listening.getsockname()[1], access
+            yield listening.getsockname()[1]
         finally:
             server.should_exit = True
             thread.join(10)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from poolwright.api.checking import Recipe, check
     from poolwright.api.comparing import diff, leaks, write_diff, write_leaks
     from poolwright.api.data import build_encoder, convert, fetch, fetch_options, import_clear, rebuild, train_encoder
+    from poolwright.api.explorer import Explorer
     from poolwright.api.inspecting import (
         cluster_figures,
         explore,
@@ -79,6 +80,7 @@ __all__ = [
     "DroppedRows",
     "Entry",
     "Estimates",
+    "Explorer",
     "FetchOptions",
     "Fetched",
     "FirstLook",
@@ -156,6 +158,7 @@ _HOMES = {
     "api.annotating": "accuracy audit more_verdicts",
     "api.comparing": "diff leaks write_diff write_leaks",
     "api.data": "build_encoder convert fetch fetch_options import_clear rebuild train_encoder",
+    "api.explorer": "Explorer",
     "api.inspecting": "cluster_figures explore ledger report search show verify why write_search",
     "api.listing": "Entry Parameter encoders figures layouts new_recipe pools recipe_schema recipes steps",
     "api.publishing": "export_classifier pull push",

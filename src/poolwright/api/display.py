@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,19 @@ _ROWS = 10
 _TABLES = 20
 _THUMBNAIL_BYTES = 6_000
 _CELL = 120
+
+
+@dataclass(frozen=True)
+class ShownPictures:
+    """Thumbnails that a notebook shows; `html` is what it draws, without a figure if the rows have no pictures."""
+
+    html: str
+
+    def __repr__(self) -> str:
+        return f"<{self.html.count('<figure')} pictures, which a notebook shows>"
+
+    def _repr_html_(self) -> str:
+        return self.html if "<figure" in self.html else "<p>No pictures: the rows have none, or they are elsewhere.</p>"
 
 
 def table_html(table: Table) -> str:

@@ -18,6 +18,7 @@ from poolwright.core.table import TableRecord
 from poolwright.inspect.why import Story
 
 if TYPE_CHECKING:
+    from poolwright.api.explorer import Explorer
     from poolwright.release.folder import Written
 
 
@@ -40,6 +41,23 @@ class RunResult:
     figures: tuple[Measured, ...]
     differences: tuple[Changes, ...] = ()
     accepted: bool = False
+
+    def explore(self, table: str | None = None, height: int = 800) -> Explorer:
+        """Open the studio on the run: as the last value of a cell, a notebook shows it in a frame.
+
+        Args:
+            table: the table to show first; default the page of the run.
+            height: of the frame, in pixels.
+
+        Returns:
+            The one that is open already, if there is one.
+
+        Raises:
+            PoolwrightError: the studio cannot be started, such as because another process serves the run.
+        """
+        from poolwright.api.explorer import Explorer
+
+        return Explorer.of(self.folder, table, height)
 
     def __repr__(self) -> str:
         kept = ", ".join(f"{name}: {table.record.rows_kept:,} rows" for name, table in self.tables.items())

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import polars
     from PIL import Image
 
+    from poolwright.api.display import ShownPictures
     from poolwright.api.torch_rows import TorchRows
     from poolwright.inspect.stale import Stale
 
@@ -214,6 +215,12 @@ class TableSlice:
         """Return the picture of one row, as `images` does."""
         picture = open_image(self.select([IMAGE]).take([number]).column(0)[0].as_py())
         return None if isinstance(picture, str) else picture
+
+    def show(self, rows: int = 24) -> ShownPictures:
+        """Return thumbnails of the first rows with their labels, which a notebook shows."""
+        from poolwright.api.display import ShownPictures, pictures_html
+
+        return ShownPictures(pictures_html(self, range(min(len(self), rows))))
 
     def __repr__(self) -> str:
         return f"<{len(self):,} rows of table '{self._of.name}': {', '.join(self.columns)}>"

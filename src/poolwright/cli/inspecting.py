@@ -129,7 +129,9 @@ def report(
 def studio(
     path: Annotated[
         Path,
-        typer.Argument(help="A run; or a release, images, Parquet, a Hugging Face folder.", metavar="PATH"),
+        typer.Argument(
+            help="A run or a folder of runs; or a release, images, Parquet, a Hugging Face folder.", metavar="PATH"
+        ),
     ],
     host: Annotated[
         str, typer.Option(help="Address to listen on; tokens are needed unless it is this machine's own.")
@@ -140,15 +142,18 @@ def studio(
         Optional[list[str]],  # noqa: UP045
         typer.Option(help="Allow this host name, such as studio.example.org; may be repeated."),
     ] = None,
+    frame: Annotated[
+        bool, typer.Option("--frame", help="Let a notebook show it in a frame; stops when its input ends.")
+    ] = False,
 ) -> None:
     """Look at rows and verify them, in a browser.
 
-    Opens a run, a release, a folder of images, or tables.
+    Opens a run, a folder of runs, a release, a folder of images, or tables.
     """
     from poolwright.cli.rendering.inspecting import print_links
     from poolwright.studio.serve import serve
 
-    serve(path, host, port, annotator or (), name or (), lambda links: OUTPUT.show(print_links, links))
+    serve(path, host, port, annotator or (), name or (), lambda links: OUTPUT.show(print_links, links), frame)
 
 
 @app.command()

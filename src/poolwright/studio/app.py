@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from anyio import CapacityLimiter
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.types import Lifespan
 
 from poolwright.core.errors import PoolwrightError
-from poolwright.studio import home
+from poolwright.studio import entering, home
 from poolwright.studio.access import Access
-from poolwright.studio.exploring import comparing, galleries, mapping, reporting, rows, tagging, versions
+from poolwright.studio.exploring import (
+    comparing,
+    drawing,
+    galleries,
+    grouping,
+    mapping,
+    reporting,
+    rows,
+    tagging,
+    versions,
+)
 from poolwright.studio.guard import Guard
 from poolwright.studio.opened import OpenedRun, Studio
 from poolwright.studio.pages import page
@@ -29,7 +41,7 @@ NAV = (("/", "Run"), ("/verify", "Verify"), ("/explore", "Explore"), ("/report",
 """Pages in the bar at the top: (path, title)."""
 
 ROUTERS = (
-    *(home.router, making.router, asking.router, estimating.router, reviewing.router, results.router),
+    *(home.router, entering.router, making.router, asking.router, estimating.router, reviewing.router, results.router),
     *(
         rows.router,
         mapping.router,
@@ -37,6 +49,8 @@ ROUTERS = (
         reporting.router,
         tagging.router,
         galleries.router,
+        grouping.router,
+        drawing.router,
         versions.router,
     ),
 )
@@ -71,10 +85,31 @@ def create_app(folder: Path, access: Access) -> FastAPI:
         queues.stop()
         writer.join()
 
+    studio = Studio(opened, access, queues)
+
+    def shared() -> dict[str, Any]:
+        return {"run": opened.title, "nav": NAV, "outdated": opened.outdated, "unwritten": queues.unwritten}
+
+    app = base_app(access, shared, ROUTERS, lifespan)
+    app.state.studio = studio
+    return app
+
+
+def base_app(
+    access: Access, shared: Callable[[], dict[str, Any]], routers: Sequence[APIRouter], lifespan: Lifespan[FastAPI]
+) -> FastAPI:
+    """Return an application of these routers, with static files, pages of errors, and the guard.
+
+    Args:
+        access: the access rules.
+        shared: returns what all pages show: at least `run`, the title, and `nav`, (path, words) of the bar at the top.
+        routers: its pages.
+        lifespan: as FastAPI takes it.
+    """
     app = FastAPI(title="poolwright studio", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.drawing = CapacityLimiter(DRAWN_AT_ONCE)
-    app.state.studio = Studio(opened, access, queues, NAV)
-    for router in ROUTERS:
+    app.state.shared = shared
+    for router in routers:
         app.include_router(router)
     app.mount("/static", _Static(directory=str(files("poolwright.studio").joinpath("static"))))
     app.add_exception_handler(PoolwrightError, _known_error)

@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from poolwright.studio.access import SESSION_SECONDS, Access, Session
+from poolwright.studio.rooted import SESSION, root_headers, root_of, unframe
 
 COOKIE = "poolwright_studio"
 CSRF_HEADER = "x-csrf-token"
@@ -70,15 +71,15 @@ class Guard:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        known = self._session(headers)
+        known = scope.get(SESSION) or self._session(headers)
         session = known or self.access.new_session(owner=self.access.open)
         scope.setdefault("state", {}).update(session=session, access=self.access)
         refusal = self._refusal(scope, headers, known)
         if refusal is not None:
-            await refusal(scope, receive, _Answer(send, None))
+            await refusal(scope, receive, _Answer(scope, send, None))
             return
         fresh = known is None and scope["method"] == "GET" and not scope["path"].startswith(_COOKIELESS)
-        answer = _Answer(send, self.access.cookie(session) if fresh else None)
+        answer = _Answer(scope, send, self.access.cookie(session) if fresh else None)
         await self.app(scope, _Limited(receive, self._limit(scope["path"])), answer)
 
     def _session(self, headers: Headers) -> Session | None:
@@ -121,14 +122,18 @@ class Guard:
 class _Answer:
     """Sends messages, with the headers and the cookie of every response."""
 
-    def __init__(self, send: Send, cookie: str | None) -> None:
+    def __init__(self, scope: Scope, send: Send, cookie: str | None) -> None:
         self.send, self.cookie = send, cookie
+        self.root, self.framed = root_of(scope), SESSION in scope
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
+            root_headers(headers, self.root)
+            if self.framed:
+                unframe(headers)
             if self.cookie is not None and "set-cookie" not in headers:
                 headers.append("set-cookie", cookie_header(self.cookie))
         await self.send(message)

@@ -265,10 +265,8 @@ class Studio:
         opened: the run.
         access: the access rules.
         queues: the queues of the run.
-        nav: (path, title) of the pages in the bar at the top.
     """
 
     opened: OpenedRun
     access: Access
     queues: OpenQueues
-    nav: Sequence[tuple[str, str]]

@@ -36,13 +36,22 @@ def run_of(path: Path) -> Path:
     if (path / MEMORY).is_file():
         return path
     kind = _kind_of(path)
-    folder = _cache() / f"{_plain(path.name)}-{xxh3_64_hexdigest(str(path).encode())}"
+    folder = _cache_of(path)
     recipe = Recipe.from_data(_recipe(kind, path), path.parent)
     try:
         run(recipe, folder, release=False)
     except ChangedError:
         run(recipe, folder, fresh=[TABLE], release=False)
     return folder
+
+
+def runs_cache(path: Path) -> Path:
+    """Return the folder in the cache of this user for the key of a folder of runs."""
+    return _cache_of(path.resolve(), "runs-")
+
+
+def _cache_of(path: Path, before: str = "") -> Path:
+    return _cache() / f"{before}{plain(path.name)}-{xxh3_64_hexdigest(str(path).encode())}"
 
 
 def _kind_of(path: Path) -> type[Pool]:
@@ -69,7 +78,7 @@ def _recipe(kind: type[Pool], path: Path) -> dict[str, Any]:
             parameters["uid"] = "row"  # it has no column of ids
     return {
         "recipe": 1,
-        "name": _plain(path.stem),
+        "name": plain(path.stem),
         "pools": {"opened": {"read": kind.kind, **parameters}},
         "tables": {TABLE: {"from": "opened"}},
     }
@@ -79,5 +88,6 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "poolwright" / "studio"
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Return a name in small letters, digits and hyphens, for URLs and folders."""
     return "-".join("".join(one if one.isalnum() else " " for one in name.casefold()).split()) or "opened"

@@ -13,8 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
 from poolwright import __version__
-from poolwright.studio.access import Session
+from poolwright.studio.access import Access, Session
 from poolwright.studio.opened import Studio
+from poolwright.studio.rooted import root_of, rooted
 
 
 def _studio(request: Request) -> Studio:
@@ -53,19 +54,20 @@ async def drawn(request: Request, draw: Callable[[], bytes | str], headers: Mapp
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """Render a page, or a part of one, from a template in `templates/`, which escapes all text."""
-    studio, session = _studio(request), _session(request)
+    session, access, root = _session(request), cast(Access, request.state.access), root_of(request.scope)
     shared = {
-        "run": studio.opened.title,
-        "nav": studio.nav,
+        "outdated": lambda name: "",
+        "unwritten": "",
         "path": request.url.path,
+        "root": root,
+        "up": root.rpartition("/run/")[0] + "/" if "/run/" in root else "",
         "me": session,
-        "open": studio.access.open,
-        "outdated": studio.opened.outdated,
-        "unwritten": studio.queues.unwritten,
-        "csrf": studio.access.csrf(session),
+        "open": access.open,
+        "csrf": access.csrf(session),
         "version": __version__,
+        **request.app.state.shared(),
     }
-    return HTMLResponse(templates().get_template(template).render(shared | values), status)
+    return HTMLResponse(rooted(templates().get_template(template).render(shared | values), root), status)
 
 
 def picture_url(table: str, uid: str, edge: int) -> str:

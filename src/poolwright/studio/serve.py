@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import socket
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from poolwright.core.errors import MissingExtra, RecipeError
-from poolwright.studio.access import FOLDER, OWNER, Access, check_name, make_access
+from poolwright.studio.access import FOLDER, OWNER, Access, check_name, is_loopback, make_access
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.types import ASGIApp
 
 PORT = 8765
 
@@ -35,20 +44,25 @@ def serve(
     annotators: Sequence[str] = (),
     names: Sequence[str] = (),
     tell: Callable[[list[Link]], None] = lambda links: None,
+    frame: bool = False,
 ) -> None:
-    """Serve a run until interrupted.
+    """Serve a run, or the runs of a folder, until interrupted.
 
     Args:
-        folder: the run folder; or a release, a folder of images, Parquet or a folder of Hugging Face, see `run_of`.
+        folder: the run folder, or a folder of runs; or a release, a folder of images, Parquet or a folder of Hugging
+            Face, see `run_of`.
         host: address to listen on. On any but a loopback address everybody needs a token.
         port: 0 chooses a free one.
         annotators: names of the people who get a link.
         names: further host names of this machine.
         tell: receives the links once the server listens.
+        frame: let other pages, such as notebooks, show the studio in a frame at the link, which is the key to it; and
+            stop when the standard input ends.
 
     Raises:
         MissingExtra: fastapi or uvicorn is not installed.
-        RecipeError: the address is taken or not of this machine, or an annotator's name is not valid.
+        RecipeError: the address is taken or not of this machine, or not a loopback one with `frame`, or an annotator's
+            name is not valid.
         InputError: the folder is nothing that can be opened.
     """
     for module in ("fastapi", "uvicorn", "python_multipart", "jinja2", "itsdangerous"):
@@ -56,21 +70,47 @@ def serve(
     import uvicorn
 
     from poolwright.run.lock import run_lock
-    from poolwright.run.run import open_run
     from poolwright.studio.app import create_app
-    from poolwright.studio.opening import run_of
+    from poolwright.studio.opening import run_of, runs_cache
+    from poolwright.studio.rooted import Framed
+    from poolwright.studio.runs import Runs, runs_below
 
     people = [check_name(name) for name in annotators]
-    folder = run_of(Path(folder))
-    open_run(folder)
-    access = make_access(folder, host, names)
-    with run_lock(folder / FOLDER), closing(_listening(host, port)) as listening:
-        app = create_app(folder, access)
-        tell(links(access, listening.getsockname()[1], people))
+    if frame and not is_loopback(host):
+        raise RecipeError(f"a studio in a frame is for this machine only; leave out --host {host}, or --frame")
+    path = Path(folder).expanduser()
+    several = bool(runs_below(path))
+    home = runs_cache(path) if several else run_of(path)
+    access = make_access(home, host, names)
+    with run_lock(home / FOLDER), closing(_listening(host, port)) as listening:
+        app: ASGIApp = Runs(path, access) if several else create_app(home, access)
+        found = links(access, listening.getsockname()[1], people)
+        if frame:
+            app = framed = Framed(app, _user())
+            found = [Link("", f"{found[0].url}{framed.root}/")]
+        tell(found)
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, date_header=False, timeout_keep_alive=75
         )
-        uvicorn.Server(config).run(sockets=[listening])
+        server = uvicorn.Server(config)
+        if frame:
+            threading.Thread(target=_stop_with_input, args=(server,), daemon=True).start()
+        server.run(sockets=[listening])
+
+
+def _stop_with_input(server: uvicorn.Server) -> None:
+    """Stop a server when the standard input ends: when whoever started this process is gone."""
+    while os.read(sys.stdin.fileno(), 4_096):
+        pass
+    server.should_exit = True
+
+
+def _user() -> str:
+    """Return the name of the user as that of an annotator."""
+    try:
+        return check_name(getpass.getuser())
+    except (RecipeError, OSError, KeyError):
+        return OWNER
 
 
 def links(access: Access, port: int, people: Sequence[str]) -> list[Link]:

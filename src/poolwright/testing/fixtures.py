@@ -7,6 +7,7 @@ entries.txt             phrases to find in texts
 features.npy            text features for three names, float32 (3, 16)
 head.npz                a linear layer from 16 dimensions to one score
 sheet.csv               verdicts of people on rows of the suite's tables
+runs/first              tags that people gave in the studio: good, odd
 tombstones.txt, .parquet    ids of rows
 """
 
@@ -116,6 +117,11 @@ def files() -> Path:
     np.savez(folder / "head.npz", weight=np.linspace(-1, 1, WIDTH, dtype=np.float32)[None], bias=np.ones(1, np.float32))
     (folder / "tombstones.txt").write_text("0\né1é\n🙂2🙂\n\n 5 \n", encoding="utf-8")
     pq.write_table(pa.table({"year": [2004, 7, None], "other": ["a", "b", "c"]}), folder / "tombstones.parquet")
+    tags = folder / "runs" / "first" / "tags"
+    tags.mkdir(parents=True)
+    for word, uids in {"good": "0 é1é 🙂2🙂", "odd": "5 7 nobody"}.items():
+        lines = (f"{uid},{word},rows,ann,2026-01-01T00:00:00+00:00\n" for uid in uids.split())
+        (tags / f"{word}.csv").write_text("uid,tag,table,by,time\n" + "".join(lines), encoding="utf-8")
     sheet = "uid,verdict,annotator\n0,yes,ann\né1é,no,ann\n🙂2🙂,yes,ann\n🙂2🙂,no,ben\n5,,ann\n7,yes,\n"
     (folder / "sheet.csv").write_text(sheet, encoding="utf-8")
     return folder

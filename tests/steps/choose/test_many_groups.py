@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from poolwright import api
 from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.step import Step
-from poolwright.kernels.selection import many_groups
+from poolwright.kernels.selection.by_group import many_groups
+from poolwright.kernels.selection.controlled_rounding import controlled_rounding, share_by_group
 from poolwright.kernels.selection.groups import GROUP_HASH
 from poolwright.steps.choose.balance import Balance
 from poolwright.steps.choose.cap import Cap
 from poolwright.steps.choose.drop_small import DropSmall
 from poolwright.steps.choose.largest import Largest
 from poolwright.steps.choose.sample import Sample
+from poolwright.steps.choose.sample_groups import SampleGroups
 from poolwright.steps.choose.top import Top
+from poolwright.steps.describe.columns.renumber import Renumber
+from poolwright.testing.steps import Sent
 
 STEPS = [
     Cap(group=("user",), n=2),
@@ -34,12 +41,27 @@ STEPS = [
     Top(by="score", fraction=0.5, group=("user",), ties="keep", lowest=True),
 ]
 
+COMPARING = [
+    Largest(group=("user",), n=40, at_least=3),
+    Largest(group=("user", "year"), n=700),
+    SampleGroups(group=("user",), n=333),
+    SampleGroups(group=("year", "user"), n=150),
+    Balance(group=("user",)),
+    Balance(group=("user",), proportions={"ü7": 3, "ü21": 1.5, "ü25": 0}),
+    Balance(group=("number",), proportions={"7": 2, "21": 1, "125": 1}, total=9),
+    Sample(group=("user",), fraction=0.35),
+    Sample(group=("user", "flag", "year"), fraction=0.123456789012345),
+    Sample(balance=("user",), n=1_777),
+    Sample(balance=("number",), fraction=0.3),
+    Top(by="score", fraction=0.2, group=("user", "flag")),
+]
+
 RECIPE = """
 recipe: 1
 name: users
 pools: {rows: {read: table, path: rows.parquet}}
 tables:
-  capped: {from: rows, steps: [{cap: {group: user, n: 2}}]}
+  capped: {from: rows, steps: [{cap: {group: user, n: 2}}, {sample: {group: user, fraction: 60%}}]}
 """
 
 
@@ -54,6 +76,7 @@ def table(rows: int = 4_000) -> pa.Table:
             "user": names.dictionary_encode(),
             "year": pa.array(draw.integers(2004, 2007, rows), pa.int16(), mask=draw.random(rows) < 0.03),
             "flag": draw.random(rows) < 0.5,
+            "number": draw.integers(-300, 300, rows),
             "score": pa.array(draw.integers(0, 9, rows) / 4, mask=draw.random(rows) < 0.03),
         }
     )
@@ -70,7 +93,7 @@ def drops(step: Step, state: State, pool: pa.Table) -> list[int]:
     return [code for drop in found if drop is not None for code in drop.tolist()]
 
 
-@pytest.mark.parametrize("step", STEPS, ids=lambda step: f"{step.verb}-{'-'.join(step.group)}")
+@pytest.mark.parametrize("step", [*STEPS, *COMPARING], ids=lambda step: f"{step.verb}-{'-'.join(step.needs())}")
 def test_the_same_rows_and_words(step: Step, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pool = table()
     whole = step.fit(MemoryFrame(pool), Context(key=3))
@@ -92,11 +115,30 @@ def test_the_same_rows_and_words(step: Step, monkeypatch: pytest.MonkeyPatch, tm
     assert step.explain(row, saved) == step.explain(row, whole)
 
 
+@pytest.mark.parametrize("column", ["user", "number"])
+def test_renumber(column: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, step = table(), Renumber(column=column, into="number_of")
+    whole = step.fit(MemoryFrame(pool), Context())
+    monkeypatch.setattr(many_groups, "MANY", 100)
+    monkeypatch.setattr(many_groups, "_ROWS", 200)
+    many = step.fit(Sent(pool, (500, 3_000), 256), Context())
+    assert GROUP_HASH in many.mapped["values"].column_names
+    given = [step.apply(Rows(pool), state).columns["number_of"] for state in (whole, many)]
+    values = sorted(set(pool.column(column).to_pylist()) - {None})
+    numbers = [values.index(value) if value is not None else None for value in pool[column].to_pylist()]
+    assert given[1].to_pylist() == numbers
+    assert given[0].equals(given[1])
+    assert step.learned(whole) == step.learned(many)
+    row = {**pool.slice(9, 1).to_pylist()[0], "number_of": given[0][9].as_py()}
+    assert step.explain(row, whole) == step.explain(row, many)
+
+
 @pytest.mark.usefixtures("few")
-def test_order_cuts_and_batches_change_no_byte(tmp_path: Path) -> None:
-    pool, step = table(), Cap(group=("user",), n=2)
+@pytest.mark.parametrize("step", [STEPS[0], *COMPARING[::3]], ids=lambda step: step.verb)
+def test_order_cuts_and_batches_change_no_byte(step: Step, tmp_path: Path) -> None:
+    pool = table()
     order = np.random.default_rng(0).permutation(len(pool))
-    frames = [MemoryFrame(pool), MemoryFrame(pool.take(order), (10, 2_000), 64)]
+    frames = [MemoryFrame(pool), Sent(pool.take(order), (10, 2_000), 64)]
     digests = [step.fit(frame, Context()).save(tmp_path, str(at)) for at, frame in enumerate(frames)]
     assert digests[0] == digests[1]
 
@@ -115,9 +157,15 @@ def test_a_run_is_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     assert kept[0].equals(kept[1])
 
 
-@pytest.mark.usefixtures("few")
-def test_steps_that_compare_groups_count_all_of_them() -> None:
-    pool = table()
-    state = Largest(group=("user",), n=3).fit(MemoryFrame(pool), Context())
-    assert len(state.tables["groups"]) > 100
-    assert not state.mapped
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    counts=st.lists(st.integers(1, 50), min_size=1, max_size=40),
+    share=st.fractions(0, 1, max_denominator=40),
+    seed=st.integers(0, 99),
+)
+def test_a_share_of_groups_in_order_is_controlled_rounding(counts: list[int], share: Fraction, seed: int) -> None:
+    order, rows = np.random.default_rng(seed).permutation(len(counts)), np.array(counts)
+    before = np.empty_like(rows)
+    before[order] = np.cumsum(rows[order]) - rows[order]
+    expected = controlled_rounding(rows, (share, 1 - share), order)[0]
+    assert share_by_group(rows, before, share).tolist() == expected.tolist()

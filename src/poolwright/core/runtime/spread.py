@@ -46,6 +46,11 @@ def places(unit: int, first: int, rows: int) -> Integers:
     return np.arange(first, first + rows, dtype=np.int64) + (unit << _PLACE_BITS)
 
 
+def units_of(places: Integers) -> Integers:
+    """Return the unit of each of some `places`, (n,); for rows that `Spread.then` deals out, the partition."""
+    return places >> _PLACE_BITS
+
+
 @dataclass(frozen=True)
 class WriteSpread:
     """The function that a unit runs: write its rows by partition; returns how many went to each, int64 (p,).

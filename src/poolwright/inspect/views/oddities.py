@@ -105,6 +105,7 @@ class Edge:
         column: the column of numbers.
         low, high: the range that has some rows of both sides, those nearest to the cut.
         cut: the number of the kept row that is nearest to it.
+        above: whether the kept rows are those above it.
     """
 
     reason: str
@@ -112,6 +113,7 @@ class Edge:
     low: float
     high: float
     cut: float
+    above: bool
 
 
 def edges(view: View, reasons: str) -> list[Edge]:
@@ -134,10 +136,11 @@ def edges(view: View, reasons: str) -> list[Edge]:
 
 
 def _edge(reason: str, column: str, kept: npt.NDArray[np.float64], lost: npt.NDArray[np.float64]) -> list[Edge]:
-    if lost[-1] < kept[0]:
+    above = bool(lost[-1] < kept[0])
+    if above:
         low, high, cut = lost[-min(_EDGE_ROWS, len(lost))], kept[min(_EDGE_ROWS, len(kept)) - 1], kept[0]
     elif lost[0] > kept[-1]:
         low, high, cut = kept[-min(_EDGE_ROWS, len(kept))], lost[min(_EDGE_ROWS, len(lost)) - 1], kept[-1]
     else:
         return []
-    return [Edge(reason, column, float(low), float(high), float(cut))]
+    return [Edge(reason, column, float(low), float(high), float(cut), above)]

@@ -1,7 +1,7 @@
 """Store tags: rows that people marked with a word, with who did and when, as files that steps read.
 
 `tags/TAG.csv` in the run folder has `uid`, `tag`, `table`, `by` and `time` of each row that has the tag now. The steps
-`keep`, `remove` and `join` read it as it is. It is replaced as a whole, so that it is never half written.
+`tags`, `keep`, `remove` and `join` read it as it is. It is replaced as a whole, so that it is never half written.
 """
 
 from __future__ import annotations

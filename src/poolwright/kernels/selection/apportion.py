@@ -53,18 +53,26 @@ def share_evenly(total: int, sizes: Integers, order: npt.NDArray[np.uint64]) -> 
         sizes: (k,) the most that each part can get.
         order: (k,) different numbers, the first the lowest.
     """
-    by_size = np.argsort(sizes, kind="stable")
-    ascending, parts = sizes[by_size], len(sizes)
-    before = np.append(0, np.cumsum(ascending))
-    total = min(total, int(before[-1]))
-    full = int(np.searchsorted(before[:-1] + ascending * np.arange(parts, 0, -1), total, side="right"))
-    shares = sizes.copy()
-    others = by_size[full:]
-    if len(others):
-        each, left = divmod(total - int(before[full]), len(others))
-        shares[others] = each
-        shares[others[np.argsort(order[others], kind="stable")[:left]]] += 1
+    each, left = even_share(total, *np.unique(sizes, return_counts=True))
+    shares, others = np.minimum(sizes, each), np.flatnonzero(sizes > each)
+    shares[others[np.argsort(order[others], kind="stable")[:left]]] += 1
     return shares
+
+
+def even_share(total: int, sizes: Integers, parts: Integers) -> tuple[int, int]:
+    """Return the number that parts get at most if `total` is shared out evenly, and how many larger ones get one more.
+
+    Args:
+        sizes: (s,) different sizes of parts, ascending.
+        parts: (s,) number of parts of each size.
+    """
+    before = np.append(0, np.cumsum(sizes * parts))
+    upwards = np.cumsum(parts[::-1])[::-1]
+    full = int(np.searchsorted(before[:-1] + sizes * upwards, total, side="right"))
+    if full == len(sizes):
+        return int(sizes.max(initial=0)), 0
+    each, left = divmod(total - int(before[full]), int(upwards[full]))
+    return each, left
 
 
 def share_down_tree(

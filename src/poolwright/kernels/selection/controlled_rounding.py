@@ -13,8 +13,9 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from poolwright.kernels.selection.groups import Groups
+from poolwright.kernels.selection.groups import Groups, tokens_of
 from poolwright.kernels.selection.ranks import hash_ranks
 
 Integers = npt.NDArray[np.int64]
@@ -28,10 +29,28 @@ def hash_order(groups: Groups, key: int) -> Integers:
     return np.argsort(hash_ranks(groups.tokens(), key), kind="stable")
 
 
-def share_by_group(groups: Groups, counts: Integers, share: Fraction, key: int) -> Integers:
-    """Return that share, 0 to 1, of the rows of each group: int64 (k,), within a row of it in each and in total."""
-    kept: Integers = controlled_rounding(counts, (share, 1 - share), hash_order(groups, key))[0]
-    return kept
+def rank_order(key: int, groups: Sequence[pa.Array], counts: Integers, known: None) -> tuple[Integers, ...]:
+    """Return the sort keys that put groups, one array per column, into `hash_order`; see `GroupComparison`."""
+    return (hash_ranks(tokens_of(groups), key),) if groups else ()
+
+
+def share_by_group(counts: Integers, before: Integers, share: Fraction) -> Integers:
+    """Return that share, 0 to 1, of the rows of each group: int64 (k,), within a row of it in each and in total.
+
+    Controlled rounding of two shares: what is kept of all groups up to one is the share of their rows, rounded half up.
+
+    Args:
+        counts: (k,) rows of each group.
+        before: (k,) rows of the groups before it, in the order in which remainders are carried over.
+    """
+    return _share_of(before + counts, share) - _share_of(before, share)
+
+
+def _share_of(rows: Integers, share: Fraction) -> Integers:
+    """Return the share of each number of rows, rounded half up, computed exactly."""
+    part, whole = 2 * share.numerator, 2 * share.denominator
+    fits = int(rows.max(initial=0)) * part + whole < 1 << 63
+    return ((rows.astype(np.int64 if fits else object) * part + share.denominator) // whole).astype(np.int64)
 
 
 def controlled_rounding(counts: Integers, shares: Sequence[Fraction], order: Integers) -> Integers:

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from poolwright.core.columns import UID
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
+from poolwright.kernels.selection.by_group.many_groups import TooManyGroups
 from poolwright.kernels.selection.groups import Groups, local_groups, plain_type
-from poolwright.kernels.selection.many_groups import TooManyGroups
 
 ROWS = "rows"
 _COMPACT_AT = 200_000

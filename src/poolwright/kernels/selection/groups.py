@@ -119,10 +119,7 @@ class Groups:
 
     def tokens(self) -> pa.Array:
         """Return one unique string per group, to hash."""
-        if len(self.columns) == 1:
-            return self.values[0].cast(pa.string())
-        rows = zip(*self._lists(), strict=True)
-        return pa.array([json.dumps(row, ensure_ascii=False) for row in rows], pa.string())
+        return tokens_of(self.values)
 
     def _lists(self) -> list[list[Any]]:
         return [column.to_pylist() for column in self.values]
@@ -165,6 +162,14 @@ def groups_of(table: pa.Table) -> Groups:
         return Groups([table.column(PREFIX + name).combine_chunks() for name in names], names)
 
     return once("groups", table, build)
+
+
+def tokens_of(values: Sequence[pa.Array]) -> pa.Array:
+    """Return one unique string for each of some groups, given one array per column."""
+    if len(values) == 1:
+        return values[0].cast(pa.string())
+    rows = zip(*(column.to_pylist() for column in values), strict=True)
+    return pa.array([json.dumps(row, ensure_ascii=False) for row in rows], pa.string())
 
 
 def local_groups(columns: Sequence[pa.Array]) -> tuple[np.ndarray, list[pa.Array]]:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BeforeValidator, Field, model_validator
 
 from poolwright.core.errors import StepError, did_you_mean
 from poolwright.core.params import Columns, Count, Weight, exact
 from poolwright.core.rows import Rows
+from poolwright.core.runtime.spread import Integers
 from poolwright.core.state import State
 from poolwright.core.step import Outcome, Reason
 from poolwright.core.wording import some
 from poolwright.kernels.selection.apportion import apportion, largest_total
+from poolwright.kernels.selection.by_group.comparison import AmongGroups, GroupComparison, GroupValues
+from poolwright.kernels.selection.by_group.many_groups import group_table
 from poolwright.kernels.selection.groups import Groups, groups_of
-from poolwright.kernels.selection.many_groups import GROUPS
+from poolwright.kernels.selection.lookup.value_index import plain
 from poolwright.steps.choose.reasons import NO_GROUP
 from poolwright.steps.choose.sampling import NOT_DRAWN, SamplingStep
+
+_NAMED = 50
+"""Groups at most of which one is suggested for a name that none has."""
 
 
 def _text_keys(value: Any) -> Any:
@@ -69,38 +76,58 @@ class Balance(SamplingStep):
     def by(self) -> tuple[str, ...]:
         return self.group
 
-    @property
-    def alone(self) -> bool:
-        return self.n is not None
+    def comparison(self, key: int) -> GroupComparison | None:
+        if self.n is not None:
+            return None
+        return GroupComparison(survey=_smallest if self.proportions is None else self._in_proportion)
 
-    def wanted(self, groups: Groups, counts: np.ndarray, key: int) -> np.ndarray:
-        if self.proportions is not None:
-            return self._in_proportion(groups, counts)
-        smallest = int(counts.min()) if len(counts) else 0
-        return np.full(len(counts), smallest if self.n is None else self.n)
+    def wanted(self, groups: Groups, counts: np.ndarray, key: int, among: AmongGroups) -> np.ndarray:
+        if self.proportions is None:
+            return np.full(len(counts), among.known if self.n is None else self.n)
+        rows = np.array([*among.known.values(), 0], np.int64)
+        return rows[_find(groups.values[0], list(among.known))]
 
-    def _in_proportion(self, groups: Groups, counts: np.ndarray) -> np.ndarray:
+    def _in_proportion(self, groups: Iterable[tuple[GroupValues, Integers]]) -> dict[str, int]:
+        """Return the rows to keep of the groups that are listed."""
         shares = self.proportions or {}
-        names = groups.values[0].cast(pa.string()).to_pylist()
+        listed: list[tuple[Any, str, int]] = []
+        some_names: list[str] = []
+        for (values,), counts in groups:
+            at = np.flatnonzero(_find(values, list(shares)) >= 0)
+            found = values.take(pa.array(at))
+            listed += zip(found.to_pylist(), _texts(found).to_pylist(), counts[at].tolist(), strict=True)
+            some_names += _texts(values.slice(0, _NAMED)).to_pylist()
+        listed.sort()  # by value
+        names = [name for _, name, _ in listed]
         missing = [name for name, weight in shares.items() if weight and name not in names]
-        if missing and names:
-            known = did_you_mean(missing[0], names) if len(names) < 50 else ""
+        if missing and some_names:
+            known = did_you_mean(missing[0], some_names) if len(some_names) < _NAMED else ""
             raise StepError(
                 f"balance: no row has {self.group[0]} = {some(missing)}, so no rows are in these proportions; {known}"
             )
-        weights = [exact(shares.get(name, 0.0)) for name in names]
-        total = largest_total(counts.tolist(), weights)
+        weights = [exact(shares[name]) for name in names]
+        total = largest_total([count for _, _, count in listed], weights)
         total = total if self.total is None else min(total, self.total)
-        return np.array(apportion(total, weights), dtype=np.int64)
+        return dict(zip(names, apportion(total, weights), strict=True))
 
     def apply(self, rows: Rows, state: State) -> Outcome:
         outcome = super().apply(rows, state)
         if self.proportions is None or outcome.drop is None:
             return outcome
-        listed = np.array([bool(self.proportions.get(name)) for name in self._names(state)] + [False])
-        ids = groups_of(state.tables[GROUPS]).ids(rows)
-        return Outcome(drop=np.where((outcome.drop != 1) & ~listed[ids], 3, outcome.drop).astype(np.uint8))
+        listed = _find(plain(rows.column(self.group[0])), [name for name, weight in self.proportions.items() if weight])
+        known = groups_of(group_table(state)).ids(rows) >= 0
+        return Outcome(drop=np.where((outcome.drop == 1) | (known & (listed >= 0)), outcome.drop, 3).astype(np.uint8))
 
-    def _names(self, state: State) -> list[str]:
-        names: list[str] = groups_of(state.tables[GROUPS]).values[0].cast(pa.string()).to_pylist()
-        return names
+
+def _smallest(groups: Iterable[tuple[GroupValues, Integers]]) -> int:
+    return min((int(counts.min()) for _, counts in groups if len(counts)), default=0)
+
+
+def _texts(values: pa.Array) -> pa.Array:
+    return values.cast(pa.string())
+
+
+def _find(values: pa.Array, names: list[str]) -> Integers:
+    """Return the index of each value in a list of names: int64 (n,), -1 for none."""
+    found = pc.index_in(_texts(values), value_set=pa.array(names, pa.string()))
+    return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), np.int64)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from poolwright.core.frame import Context
 from poolwright.core.params import Columns, Count
+from poolwright.kernels.selection.by_group.comparison import AmongGroups
 from poolwright.kernels.selection.groups import Groups
 from poolwright.kernels.selection.hashing import hash_key
 from poolwright.steps.choose.sampling import SamplingStep
@@ -31,12 +32,8 @@ class Cap(SamplingStep):
     def by(self) -> tuple[str, ...]:
         return self.group
 
-    @property
-    def alone(self) -> bool:
-        return True
-
     def key(self, context: Context) -> int:
         return context.key if self.redraw else hash_key(context.shared_key, *self.group)
 
-    def wanted(self, groups: Groups, counts: np.ndarray, key: int) -> np.ndarray:
+    def wanted(self, groups: Groups, counts: np.ndarray, key: int, among: AmongGroups) -> np.ndarray:
         return np.full(len(counts), self.n)

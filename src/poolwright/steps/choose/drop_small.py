@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from poolwright.core.params import Columns, Count, Share, exact, exactly_one
 from poolwright.core.step import Reason
+from poolwright.kernels.selection.by_group.comparison import AmongGroups
 from poolwright.kernels.selection.group_counts import Counted
 from poolwright.steps.choose.keeping import KeepingStep
 from poolwright.steps.choose.reasons import NO_GROUP
@@ -33,11 +34,7 @@ class DropSmall(KeepingStep):
         exactly_one(self, "below", "count")
         return self
 
-    @property
-    def alone(self) -> bool:
-        return True
-
-    def drops(self, counted: Counted, key: int) -> np.ndarray:
+    def drops(self, counted: Counted, among: AmongGroups) -> np.ndarray:
         if self.count is not None:
             return np.where(counted.counts < self.count, 2, 0)
         least = exact(self.below or 0.0) * counted.total

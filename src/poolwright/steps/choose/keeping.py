@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,9 +16,10 @@ from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Step
 from poolwright.core.wording import groups as in_groups
 from poolwright.core.wording import rows as in_rows
+from poolwright.kernels.selection.by_group.comparison import AmongGroups, GroupComparison
+from poolwright.kernels.selection.by_group.many_groups import GroupFit, figures_of, fit_by_group, group_table
 from poolwright.kernels.selection.group_counts import Counted, count_groups
 from poolwright.kernels.selection.groups import check_groupable, groups_of, lacks_value
-from poolwright.kernels.selection.many_groups import figures_of, fit_by_group, group_table
 
 _SHOWN = 5
 
@@ -36,17 +36,16 @@ class KeepingStep(Step):
 
     group: Columns
 
-    @property
-    def alone(self) -> bool:
-        """Whether a group is kept follows from its own rows and the number of all rows, whatever the others are."""
-        return False
+    def comparison(self, key: int) -> GroupComparison | None:
+        """Return how groups are compared; None if their own rows, and the number of all, decide on each."""
+        return None
 
-    def drops(self, counted: Counted, key: int) -> np.ndarray:
+    def drops(self, counted: Counted, among: AmongGroups) -> np.ndarray:
         """Return the drop code of each group, integers (k,): 0 keeps it, i drops it with `reasons[i - 1]`.
 
         Args:
             counted: the groups; its `total` is that of all rows.
-            key: that of the step.
+            among: what the comparison found.
         """
         raise NotImplementedError
 
@@ -58,12 +57,15 @@ class KeepingStep(Step):
         return []
 
     def fit(self, frame: Frame, context: Context) -> State:
-        return fit_by_group(frame, self.group, self.group, partial(self._fit_groups, context.key), self.alone)
+        fit = GroupFit(self.group, self.group, self._count, self._table, self.comparison(context.key))
+        return fit_by_group(frame, fit)
 
-    def _fit_groups(self, key: int, frame: Frame, most: int | None, total: int | None) -> pa.Table:
-        counted = count_groups(frame, self.group, most)
-        counted = counted if total is None else replace(counted, total=total)
-        drop = self.drops(counted, key).astype(np.uint8)
+    def _count(self, frame: Frame, most: int | None) -> Counted:
+        return count_groups(frame, self.group, most)
+
+    def _table(self, frame: Frame, counted: Counted, among: AmongGroups) -> pa.Table:
+        counted = counted if among.rows is None else replace(counted, total=among.rows)
+        drop = self.drops(counted, among).astype(np.uint8)
         return counted.groups.table({"rows": counted.counts, "drop": drop})
 
     def apply(self, rows: Rows, state: State) -> Outcome:

@@ -8,7 +8,9 @@ import numpy as np
 from pydantic import Field
 
 from poolwright.core.params import Columns, Count
+from poolwright.core.runtime.spread import Integers
 from poolwright.core.step import Reason
+from poolwright.kernels.selection.by_group.comparison import AmongGroups, GroupComparison, GroupValues
 from poolwright.kernels.selection.group_counts import Counted
 from poolwright.steps.choose.keeping import KeepingStep
 from poolwright.steps.choose.reasons import NO_GROUP
@@ -32,7 +34,12 @@ class Largest(KeepingStep):
     n: Count = Field(description="groups to keep")
     at_least: Count = Field(default=0, description="rows a group must have")
 
-    def drops(self, counted: Counted, key: int) -> np.ndarray:
-        drop = np.full(len(counted.counts), 2)
-        drop[np.argsort(-counted.counts, kind="stable")[: self.n]] = 0
-        return np.where(counted.counts < self.at_least, 3, drop)
+    def comparison(self, key: int) -> GroupComparison:
+        return GroupComparison(_largest_first)
+
+    def drops(self, counted: Counted, among: AmongGroups) -> np.ndarray:
+        return np.where(counted.counts < self.at_least, 3, np.where(among.place < self.n, 0, 2))
+
+
+def _largest_first(groups: GroupValues, counts: Integers, known: None) -> tuple[Integers]:
+    return (-counts,)

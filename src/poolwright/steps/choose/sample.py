@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from poolwright.core.params import Columns, Count, Share, exact, exactly_one, share_of
-from poolwright.kernels.selection.apportion import share_down_tree
-from poolwright.kernels.selection.controlled_rounding import share_by_group
-from poolwright.kernels.selection.groups import Groups
+from poolwright.core.runtime.spread import Integers
+from poolwright.kernels.selection.apportion import even_share, share_down_tree
+from poolwright.kernels.selection.by_group.comparison import AmongGroups, GroupComparison, GroupValues
+from poolwright.kernels.selection.controlled_rounding import rank_order, share_by_group
+from poolwright.kernels.selection.groups import Groups, tokens_of
 from poolwright.kernels.selection.hashing import hash64
 from poolwright.steps.choose.sampling import SamplingStep
 
@@ -75,14 +79,40 @@ class Sample(SamplingStep):
         return self.balance or self.group or ()
 
     @property
-    def alone(self) -> bool:
-        return self.n is not None and self.balance is None
+    def in_memory(self) -> bool:
+        return self.balance is not None and len(self.by()) > 1
 
-    def wanted(self, groups: Groups, counts: np.ndarray, key: int) -> np.ndarray:
+    def comparison(self, key: int) -> GroupComparison | None:
         if self.balance is not None:
-            total = self.n if self.n is not None else share_of(self.fraction or 0.0, int(counts.sum()))
+            return None if self.in_memory else GroupComparison(partial(_larger_first, key), self._even_share)
+        return GroupComparison(partial(rank_order, key)) if self.n is None else None
+
+    def wanted(self, groups: Groups, counts: np.ndarray, key: int, among: AmongGroups) -> np.ndarray:
+        if self.in_memory:
             levels = [values.dictionary_encode().indices.to_numpy() for values in groups.values]
-            return share_down_tree(total, levels, counts, hash64(groups.tokens(), key))
+            return share_down_tree(self._total(int(counts.sum())), levels, counts, hash64(groups.tokens(), key))
+        if self.balance is not None:
+            each, left = among.known
+            return np.asarray(np.minimum(counts, each) + ((counts > each) & (among.place < left)))
         if self.n is not None:
             return np.full(len(counts), self.n)
-        return share_by_group(groups, counts, exact(self.fraction or 0.0), key)
+        return share_by_group(counts, among.before, exact(self.fraction or 0.0))
+
+    def _total(self, rows: int) -> int:
+        """Return the rows to keep of all."""
+        return self.n if self.n is not None else share_of(self.fraction or 0.0, rows)
+
+    def _even_share(self, groups: Iterable[tuple[GroupValues, Integers]]) -> tuple[int, int]:
+        """Return the rows that a group gives at most, and how many of those with more rows give one more."""
+        found = [np.unique(counts, return_counts=True) for _, counts in groups]
+        sizes, inverse = np.unique(np.concatenate([sizes for sizes, _ in found]), return_inverse=True)
+        parts = np.zeros(len(sizes), np.int64)
+        np.add.at(parts, inverse, np.concatenate([parts for _, parts in found]))
+        return even_share(self._total(int((sizes * parts).sum())), sizes, parts)
+
+
+def _larger_first(
+    key: int, groups: GroupValues, counts: Integers, known: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Order groups that have more rows than each may give before the others, both by hash."""
+    return counts <= known[0], hash64(tokens_of(groups), key)

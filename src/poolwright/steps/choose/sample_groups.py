@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from poolwright.core.params import Columns, Count
+from poolwright.core.runtime.spread import Integers
 from poolwright.core.step import Reason
+from poolwright.kernels.selection.by_group.comparison import AmongGroups, GroupComparison, GroupValues
 from poolwright.kernels.selection.group_counts import Counted
+from poolwright.kernels.selection.groups import tokens_of
 from poolwright.kernels.selection.hashing import hash64
 from poolwright.steps.choose.keeping import KeepingStep
 from poolwright.steps.choose.reasons import NO_GROUP
@@ -25,7 +29,12 @@ class SampleGroups(KeepingStep):
     group: Columns = Field(description="column or columns whose values make a group")
     n: Count = Field(description="groups to keep")
 
-    def drops(self, counted: Counted, key: int) -> np.ndarray:
-        drop = np.full(len(counted.counts), 2)
-        drop[np.argsort(hash64(counted.groups.tokens(), key), kind="stable")[: self.n]] = 0
-        return drop
+    def comparison(self, key: int) -> GroupComparison:
+        return GroupComparison(partial(_by_hash, key))
+
+    def drops(self, counted: Counted, among: AmongGroups) -> np.ndarray:
+        return np.where(among.place < self.n, 0, 2)
+
+
+def _by_hash(key: int, groups: GroupValues, counts: Integers, known: None) -> tuple[np.ndarray]:
+    return (hash64(tokens_of(groups), key),)

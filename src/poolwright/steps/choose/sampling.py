@@ -17,9 +17,10 @@ from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.wording import groups as in_groups
 from poolwright.core.wording import rows as in_rows
-from poolwright.kernels.selection.group_counts import count_groups
+from poolwright.kernels.selection.by_group.comparison import AmongGroups, GroupComparison
+from poolwright.kernels.selection.by_group.many_groups import GroupFit, figures_of, fit_by_group, group_table
+from poolwright.kernels.selection.group_counts import Counted, count_groups
 from poolwright.kernels.selection.groups import Groups, check_groupable, groups_of, lacks_value
-from poolwright.kernels.selection.many_groups import figures_of, fit_by_group, group_table
 from poolwright.kernels.selection.ranks import ALL, hash_ranks
 from poolwright.kernels.selection.sampling import cut_ranks
 from poolwright.steps.choose.reasons import NO_GROUP
@@ -43,12 +44,23 @@ class SamplingStep(Step):
         raise NotImplementedError
 
     @property
-    def alone(self) -> bool:
-        """Whether the rows to keep of a group follow from its own rows, whatever the others are."""
+    def in_memory(self) -> bool:
+        """Whether `wanted` has to be given all groups at once."""
         return False
 
-    def wanted(self, groups: Groups, counts: np.ndarray, key: int) -> np.ndarray:
-        """Return the rows to keep of each group, int64 (k,), given its rows `counts`, int64 (k,), and the key."""
+    def comparison(self, key: int) -> GroupComparison | None:
+        """Return how groups are compared; None if their own rows decide on each."""
+        return None
+
+    def wanted(self, groups: Groups, counts: np.ndarray, key: int, among: AmongGroups) -> np.ndarray:
+        """Return the rows to keep of each group, int64 (k,).
+
+        Args:
+            groups: the groups.
+            counts: int64 (k,) rows of each.
+            key: that of the hash ranks.
+            among: what the comparison found.
+        """
         raise NotImplementedError
 
     def key(self, context: Context) -> int:
@@ -64,13 +76,15 @@ class SamplingStep(Step):
 
     def fit(self, frame: Frame, context: Context) -> State:
         key = self.key(context)
-        fit, values = partial(self._fit_groups, key), {"key": str(key)}
-        return fit_by_group(frame, self.by(), self.needs(), fit, self.alone, values)
+        fit = GroupFit(self.by(), self.needs(), self._count, partial(self._table, key), self.comparison(key))
+        return fit_by_group(frame, fit, {"key": str(key)}, self.in_memory)
 
-    def _fit_groups(self, key: int, frame: Frame, most: int | None, total: int | None) -> pa.Table:
-        counted = count_groups(frame, self.by(), most)
+    def _count(self, frame: Frame, most: int | None) -> Counted:
+        return count_groups(frame, self.by(), most)
+
+    def _table(self, key: int, frame: Frame, counted: Counted, among: AmongGroups) -> pa.Table:
         groups, counts = counted.groups, counted.counts
-        kept = np.minimum(self.wanted(groups, counts, key), counts)
+        kept = np.minimum(self.wanted(groups, counts, key, among), counts)
         ranks = cut_ranks(frame, groups, counts, key, kept[None, :])[0]
         return groups.table({"rows": counts, "kept": kept, "rank": ranks})
 

@@ -23,11 +23,12 @@ from poolwright.core.table import Limit
 from poolwright.core.wording import groups as in_groups
 from poolwright.core.wording import number
 from poolwright.core.wording import rows as in_rows
-from poolwright.kernels.selection.controlled_rounding import share_by_group
+from poolwright.kernels.selection.by_group.comparison import AmongGroups, GroupComparison
+from poolwright.kernels.selection.by_group.many_groups import GroupFit, figures_of, fit_by_group, group_table
+from poolwright.kernels.selection.controlled_rounding import rank_order, share_by_group
 from poolwright.kernels.selection.groups import Groups, check_groupable, groups_of, lacks_value
-from poolwright.kernels.selection.many_groups import figures_of, fit_by_group, group_table
 from poolwright.kernels.selection.ranks import ALL, NONE, RankCuts, Ranking, check_orderable
-from poolwright.kernels.selection.thresholds import cut, survey
+from poolwright.kernels.selection.thresholds import RankableRows, cut, survey
 from poolwright.steps.choose.reasons import NO_GROUP, NO_VALUE
 from poolwright.steps.choose.sampling import without_rows
 
@@ -84,13 +85,17 @@ class Top(Step):
         return []
 
     def fit(self, frame: Frame, context: Context) -> State:
-        fit, values = partial(self._fit_groups, context.key), {"key": str(context.key)}
-        return fit_by_group(frame, self._columns, self.needs(), fit, self._alone, values)
+        key, alone = context.key, self.n is not None or self.ties == "keep"
+        comparison = None if alone else GroupComparison(partial(rank_order, key))
+        fit = GroupFit(self._columns, self.needs(), partial(self._count, key), partial(self._table, key), comparison)
+        return fit_by_group(frame, fit, {"key": str(key)})
 
-    def _fit_groups(self, key: int, frame: Frame, most: int | None, total: int | None) -> pa.Table:
+    def _count(self, key: int, frame: Frame, most: int | None) -> RankableRows:
+        return survey(frame, self._columns, self._order(key), most)
+
+    def _table(self, key: int, frame: Frame, ranked: RankableRows, among: AmongGroups) -> pa.Table:
         order = self._order(key)
-        ranked = survey(frame, self._columns, order, most)
-        kept = np.minimum(self._wanted(ranked.groups, ranked.counts, key), ranked.counts)
+        kept = np.minimum(self._wanted(ranked.counts, among), ranked.counts)
         cuts = cut(frame, ranked, order, kept)
         if self.ties == "keep":
             cuts = RankCuts(cuts.key, np.full_like(cuts.rank, ALL))
@@ -99,17 +104,12 @@ class Top(Step):
         figures = {"rows": ranked.counts, "kept": kept, "value": value, "key": cuts.key, "rank": cuts.rank}
         return ranked.groups.table(figures)
 
-    @property
-    def _alone(self) -> bool:
-        """Whether the rows to keep of a group follow from its own rows."""
-        return self.n is not None or self.ties == "keep"
-
-    def _wanted(self, groups: Groups, counts: np.ndarray, key: int) -> np.ndarray:
+    def _wanted(self, counts: np.ndarray, among: AmongGroups) -> np.ndarray:
         if self.n is not None:
             return np.full(len(counts), self.n, dtype=np.int64)
         if self.ties == "keep":
             return (counts * float(self.fraction or 0.0)).astype(np.int64) + 1
-        return share_by_group(groups, counts, exact(self.fraction or 0.0), key)
+        return share_by_group(counts, among.before, exact(self.fraction or 0.0))
 
     def apply(self, rows: Rows, state: State) -> Outcome:
         table = group_table(state)

@@ -65,6 +65,12 @@ def facet_order(view: View) -> list[str]:
     return sorted(coarse, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
 
 
+def classes_of(view: View) -> list[str]:
+    """Return the facets that can be classes: those of several values, the label first."""
+    found = [name for name in facet_order(view) if name != DROPPED_BY and len(view.column(name).names) > 1]
+    return sorted(found, key=lambda name: name != LABEL)
+
+
 def facet_boxes(view: View, asked: PageState, base: str) -> list[FacetBox]:
     """Return the facets, well-known ones first; the first and those with a choice are counted, others on opening."""
     order = facet_order(view)

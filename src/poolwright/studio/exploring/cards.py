@@ -26,7 +26,8 @@ from poolwright.core.results.search_result import SearchResult
 from poolwright.inspect.search import SCORE, search_steps
 from poolwright.inspect.views.answers import Counts
 from poolwright.inspect.views.build import DROPPED_BY
-from poolwright.inspect.views.clauses import Between, Filter, HasOutcome
+from poolwright.inspect.views.clauses import Between, Filter, HasOutcome, Picked
+from poolwright.inspect.views.selections import selection_steps
 from poolwright.inspect.views.view import View
 from poolwright.studio.exploring.query_state import PageState, brief
 from poolwright.studio.exploring.views import SearchedView
@@ -120,13 +121,17 @@ def sorts_of(view: View) -> list[str]:
 def steps_of(view: View, asked: PageState, search: SearchedView | None, n: int | None = None) -> str:
     """Return the filter and the search as steps of a recipe; outcomes and selections by hand are no steps.
 
+    A selection that a rule made, such as a sample, has the steps of its own, which come first.
+
     Args:
         view: the rows.
         asked: state of the page.
         search: search of the page.
         n: keep the `n` best of a search instead of those above its threshold.
     """
-    said = f"- where: {_yaml(text)}\n" if (text := asked.filter.sql(view)) else ""
+    picked = [one.selection for one in asked.filter.clauses if isinstance(one, Picked)]
+    said = "".join(selection_steps(view.folder, one) for one in picked)
+    said += f"- where: {_yaml(text)}\n" if (text := asked.filter.sql(view)) else ""
     if search is None:
         return said
     if not isinstance(search.result, SearchResult):

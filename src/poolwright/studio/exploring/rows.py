@@ -25,6 +25,7 @@ from poolwright.inspect.why import why
 from poolwright.studio.exploring.boxes import (
     FACET_VALUES,
     MOST_FACET_VALUES,
+    classes_of,
     facet_box,
     facet_boxes,
     number_box,
@@ -131,6 +132,8 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
         chips=[(words(view, one), f"{base}?{asked.without(one).query()}") for one in asked.chosen],
         sorts=sorts_of(found),
         vectors=vector_columns(view),
+        classes=classes_of(view),
+        strategies=strategies_of(view),
         speaks=_speaks(view),
         columns=table_columns(view),
         shuffled=SHUFFLED,
@@ -140,6 +143,13 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
         top=steps_of(found, asked.outcome(None), search, count.rows) if search and count.rows and not asked.odd else "",
         replace=replace,
     )
+
+
+def strategies_of(view: View) -> list[str]:
+    """List the ways in which rows of a table can be drawn."""
+    classes, vectors = bool(classes_of(view)), bool(vector_columns(view))
+    ways = {"random": True, "balanced": classes, "diverse": vectors, "typical": classes and vectors}
+    return [way for way, there in ways.items() if there]
 
 
 def _without_where(view: View, request: Request) -> tuple[PageState, tuple[Counts, list[RowCard], int | None]]:

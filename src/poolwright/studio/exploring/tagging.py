@@ -85,7 +85,7 @@ def tags(request: Request, studio: StudioOf, name: str) -> Response:
     """List the tags of the run."""
     folder = studio.opened.folder
     found = [(one, len(read_tag(folder, one)), str(tag_file(folder, one))) for one in tag_names(folder)]
-    return page(request, "explore_tags.html.j2", base=base_of(name), tags=found)
+    return page(request, "explore_tags.html.j2", base=base_of(name), tags=found, run_folder=str(folder))
 
 
 @router.get("/explore/{name}/tagged")

@@ -19,6 +19,7 @@ from poolwright.inspect.views.clauses import Filter, Picked
 from poolwright.inspect.views.images import image_of
 from poolwright.inspect.views.oddities import KINDS, Oddities, oddities
 from poolwright.inspect.views.projection import Method, known_projection, project
+from poolwright.inspect.views.repeats import RepeatedRows, repeats
 from poolwright.inspect.views.selections import save_selection
 from poolwright.inspect.views.vectors import vector_columns
 from poolwright.inspect.views.view import View
@@ -32,7 +33,7 @@ FILTER_SECONDS: float | None = 20.0
 """Time after which the evaluation of a filter is interrupted."""
 
 _SEARCHES = 6
-"""Number of searches in the cache; each needs four bytes per row."""
+"""Number of searches in the cache, and of groupings; each needs four or eight bytes per row."""
 
 
 @dataclass
@@ -79,6 +80,7 @@ class Views:
         self._views: dict[str, View] = {}
         self._work: dict[tuple[str, ...], Work] = {}
         self._searches: OrderedDict[tuple[str, str, str, str], SearchedView] = OrderedDict()
+        self._groups: OrderedDict[tuple[str, ...], RepeatedRows] = OrderedDict()
         self._pictures = PictureCache()
         self._lock = threading.Lock()
         self._building = threading.Lock()
@@ -155,6 +157,24 @@ class Views:
             self._searches[key] = found
             while len(self._searches) > _SEARCHES:
                 self._searches.popitem(last=False)
+        return found
+
+    def grouped(self, view: View, column: str, across: str) -> RepeatedRows:
+        """Return the groups of rows by a column, found once.
+
+        Raises:
+            InputError: there is no such column, or rows cannot be grouped by it.
+        """
+        key = (view.name, view.digest, column, across)
+        with self._lock:
+            if key in self._groups:
+                self._groups.move_to_end(key)
+                return self._groups[key]
+        found = repeats(view, column, across)
+        with self._lock:
+            self._groups[key] = found
+            while len(self._groups) > _SEARCHES:
+                self._groups.popitem(last=False)
         return found
 
     def projected(self, view: View, column: str, method: Method) -> bool | Work:

@@ -1,14 +1,14 @@
 // A queue as one person works on it: prefetched pictures, verdicts being sent, and the progress of the group.
 
-import { post, say, typing } from "./studio.js";
+import { ROOT, post, say, typing } from "./studio.js";
 
 const el = document.getElementById("desk");
-const base = `/verify/${encodeURIComponent(el.dataset.queue)}`;
-const shelf = `poolwright ${location.host} ${el.dataset.queue} ${el.dataset.me}`;
+const base = `${ROOT}/verify/${encodeURIComponent(el.dataset.queue)}`;
+const shelf = `poolwright ${location.host}${ROOT} ${el.dataset.queue} ${el.dataset.me}`;
 
 export const owner = "owner" in el.dataset;
 export const key = () => (crypto.randomUUID ? crypto.randomUUID() : Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join(""));
-export const picture = (uid, edge) => "/picture?" + new URLSearchParams({ table: el.dataset.table, uid, edge });
+export const picture = (uid, edge) => `${ROOT}/picture?` + new URLSearchParams({ table: el.dataset.table, uid, edge });
 
 /** A picture that is loaded before it is shown. */
 export function preload(uid, edge) {

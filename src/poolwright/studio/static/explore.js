@@ -1,5 +1,5 @@
 // A page of rows: parts exchanged without reloading it, the threshold, ranges, keys, copying.
-import { post, say, typing } from "./studio.js";
+import { ROOT, post, say, typing } from "./studio.js";
 
 const SIZES = ["", "small-shots", "large-shots"];
 const root = () => document.getElementById("explore");
@@ -72,7 +72,7 @@ addEventListener("popstate", () => root()?.dataset.base === location.pathname &&
 document.addEventListener("change", (event) => {
   if (event.target.id === "ex-table") {
     const tab = event.target.dataset.to;
-    location.assign(`/explore/${encodeURIComponent(event.target.value)}${tab ? `/${tab}` : ""}`);
+    location.assign(`${ROOT}/explore/${encodeURIComponent(event.target.value)}${tab ? `/${tab}` : ""}`);
   }
   if (event.target.id === "sort") go(changed({ sort: event.target.value }));
 });
@@ -246,18 +246,6 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "x") select(here());
   if (event.key === "Escape") close();
   if (event.key === "/") { event.preventDefault(); document.getElementById("q")?.focus(); }
-});
-
-// Text for a recipe or a list.
-document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-copy]");
-  if (!button) return;
-  try {
-    await navigator.clipboard.writeText(button.dataset.copy);
-    say("copied");
-  } catch {
-    say("this browser does not allow copying; select the text instead", true);
-  }
 });
 
 document.addEventListener("error", (event) => event.target.tagName === "IMG" && event.target.classList.add("gone"), true);

@@ -1,5 +1,5 @@
 // The map: points that can be panned, zoomed, inspected and selected with a lasso.
-import { post, say, typing } from "./studio.js";
+import { ROOT, post, say, typing } from "./studio.js";
 import { pointsOn } from "./explore_points.js";
 
 const map = document.getElementById("map");
@@ -369,10 +369,5 @@ function fail(error) {
 }
 
 document.addEventListener("change", (event) => {
-  if (event.target.id === "ex-table") location.assign(`/explore/${encodeURIComponent(event.target.value)}/map`);
-});
-document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-copy]");
-  if (!button) return;
-  await navigator.clipboard.writeText(button.dataset.copy).then(() => say("copied"), () => say("this browser does not allow copying", true));
+  if (event.target.id === "ex-table") location.assign(`${ROOT}/explore/${encodeURIComponent(event.target.value)}/map`);
 });

@@ -1,5 +1,5 @@
 // A second look at rows on which people differ.
-import { post, say, typing } from "./studio.js";
+import { ROOT, post, say, typing } from "./studio.js";
 
 const root = document.getElementById("review");
 const key = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
@@ -7,7 +7,7 @@ const key = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => 
 async function decide(card, answer) {
   const sent = { uid: card.dataset.uid, key: key(), comment: card.querySelector(".remark").value, ...answer };
   try {
-    await post(`/verify/${encodeURIComponent(root.dataset.queue)}/say`, { act: `review ${key()}`, answers: [sent] });
+    await post(`${ROOT}/verify/${encodeURIComponent(root.dataset.queue)}/say`, { act: `review ${key()}`, answers: [sent] });
     const next = card.nextElementSibling;
     card.remove();
     next?.focus?.();

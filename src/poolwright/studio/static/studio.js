@@ -1,5 +1,8 @@
 // Shared by all pages: the theme, short messages, entering by link, keys outside of fields.
 
+/** The path that the studio is served below. */
+export const ROOT = document.documentElement.dataset.root ?? "";
+
 export const csrf = () => document.querySelector('meta[name="csrf"]').content;
 
 /** The message of an error response, without the page around it. */
@@ -50,6 +53,18 @@ const sheet = document.getElementById("sheet");
 function unfold() { sheet.open ? sheet.close() : sheet.showModal(); }
 document.addEventListener("keydown", (event) => { if (event.key === "?" && sheet && !typing(event)) { event.preventDefault(); unfold(); } });
 document.addEventListener("click", (event) => { if (sheet && event.target.closest("[data-open=sheet]")) unfold(); });
+
+// Text for a recipe or a list.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    say("copied");
+  } catch {
+    say("this browser does not allow copying; select the text instead", true);
+  }
+});
 
 // Parts that fold on narrow screens.
 document.addEventListener("click", (event) => {

@@ -1,15 +1,16 @@
-"""Fit steps that decide group by group, in memory that does not grow with the number of groups.
+"""Fit steps that decide on groups, in memory that does not grow with the number of groups.
 
 Up to `MANY` groups are counted in memory. Rows of more are dealt out to partitions on disk by the hash of their group,
-so that each group is whole in one of them, and every partition is fitted alone. The table of all groups is then sorted
-by that hash, and mapped into memory, so that no process holds all of it.
+so that each group is whole in one of them, and every partition is fitted alone, after all groups are compared if the
+step compares them. The table of all groups is then sorted by that hash, and mapped into memory, so that no process
+holds all of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +22,19 @@ from poolwright.core.rows import Rows, one_array
 from poolwright.core.runtime.cached import once
 from poolwright.core.runtime.spread import Integers, Spread
 from poolwright.core.state import State
+from poolwright.kernels.selection.by_group.comparison import (
+    AmongGroups,
+    CountedGroups,
+    GroupComparison,
+    compare_all,
+    count_table,
+    places_of,
+)
 from poolwright.kernels.selection.groups import GROUP_HASH, PREFIX
 from poolwright.kernels.selection.lookup.key_index import key_hashes, take_or_null, with_key
 from poolwright.kernels.selection.lookup.value_index import plain
+
+C = TypeVar("C", bound=CountedGroups)
 
 GROUPS = "groups"
 """Name of the table of groups in a state."""
@@ -49,45 +60,52 @@ class TooManyGroups(Exception):
         self.rows = rows
 
 
-FitGroups = Callable[[Frame, int | None, int | None], pa.Table]
-"""Fits the groups of a frame, and returns their table.
+@dataclass(frozen=True)
+class GroupFit(Generic[C]):
+    """How a step fits groups. The functions are picklable.
 
-It raises `TooManyGroups` if there are more than the second argument. The third is the number of rows altogether if the
-frame has some of the groups only, else None.
-"""
+    Attributes:
+        columns: the group columns.
+        reads: all columns that are read.
+        count: counts the groups of a frame; raises `TooManyGroups` if there are more than the second argument.
+        table: returns the table of the groups of a frame.
+        comparison: how groups are compared; None if each is decided by its own rows.
+    """
+
+    columns: tuple[str, ...]
+    reads: tuple[str, ...]
+    count: Callable[[Frame, int | None], C]
+    table: Callable[[Frame, C, AmongGroups], pa.Table]
+    comparison: GroupComparison | None
 
 
 def fit_by_group(
-    frame: Frame,
-    columns: Sequence[str],
-    reads: Sequence[str],
-    fit: FitGroups,
-    alone: bool,
-    values: Mapping[str, Any] | None = None,
+    frame: Frame, fit: GroupFit[C], values: Mapping[str, Any] | None = None, in_memory: bool = False, name: str = GROUPS
 ) -> State:
     """Return the state of a step that decides on groups.
 
     Args:
         frame: the live rows.
-        columns: the group columns.
-        reads: all columns that `fit` reads.
-        fit: picklable.
-        alone: whether each group is decided by its own rows; if not, all groups are counted in memory.
+        fit: how groups are fitted.
         values: values of the state.
+        in_memory: count all groups in memory, however many there are.
+        name: of the table of groups in the state.
     """
     try:
-        return State(values or {}, {GROUPS: fit(frame, MANY if alone else None, None)})
+        counted = fit.count(frame, None if in_memory else MANY)
+        among = fit.comparison.among_all(counted) if fit.comparison else AmongGroups()
+        return State(values or {}, {name: fit.table(frame, counted, among)})
     except TooManyGroups as many:
         partitions = min(-(-many.rows // _ROWS), _MOST_PARTITIONS)
-        deal = _DealGroups(tuple(columns), tuple(reads), partitions)
-        with frame.spread(reads, deal, partitions, "groups") as spread:
-            fitted = spread.map("fitted", _FitPartition(fit, many.rows))
-            return State(values or {}, mapped={GROUPS: pa.concat_tables([table for _, table in fitted])})
+        with frame.spread(fit.reads, _DealGroups(fit.columns, fit.reads, partitions), partitions, "groups") as spread:
+            known, places = _compared(spread, fit)
+            fitted = spread.map("fitted", _FitPartition(fit, many.rows, known, places))
+            return State(values or {}, mapped={name: pa.concat_tables([table for _, table in fitted])})
 
 
-def group_table(state: State) -> pa.Table:
+def group_table(state: State, name: str = GROUPS) -> pa.Table:
     """Return the table of groups of a state that `fit_by_group` returned."""
-    return state.mapped[GROUPS] if GROUPS in state.mapped else state.tables[GROUPS]
+    return state.mapped[name] if name in state.mapped else state.tables[name]
 
 
 def figures_of(table: pa.Table, name: str, ids: Integers, absent: int) -> npt.NDArray[np.integer[Any]]:
@@ -122,16 +140,40 @@ class _DealGroups:
         return rows.table.select(self.reads).filter(pa.array(keep)), (leading >> np.uint64(32)).astype(np.int64)
 
 
+def _compared(spread: Spread, fit: GroupFit[Any]) -> tuple[Any, Spread | None]:
+    """As `compare_all`; nothing for a step that does not compare groups."""
+    if fit.comparison is None:
+        return None, None
+    return compare_all(spread, _CountPartition(fit), fit.comparison, _ROWS)
+
+
+@dataclass(frozen=True)
+class _CountPartition:
+    """Counts the groups of a partition, sorted by their values."""
+
+    fit: GroupFit[Any]
+
+    def __call__(self, partition: int, spread: Spread) -> pa.Table:
+        return count_table(self.fit.count(MemoryFrame(spread.read(partition)), None))
+
+
 @dataclass(frozen=True)
 class _FitPartition:
     """Fits the groups of a partition, and sorts their table by the hash of the group."""
 
-    fit: FitGroups
+    fit: GroupFit[Any]
     rows: int
+    known: Any
+    places: Spread | None
 
     def __call__(self, partition: int, spread: Spread) -> pa.Table:
-        table = self.fit(MemoryFrame(spread.read(partition)), None, self.rows)
+        frame = MemoryFrame(spread.read(partition))
+        table = self.fit.table(frame, self.fit.count(frame, None), self._among(partition))
         names = [name for name in table.column_names if name.startswith(PREFIX)]
         hashes = key_hashes([one_array(table.column(name)) for name in names])
         order = np.argsort(hashes, kind="stable")
         return table.append_column(GROUP_HASH, pa.array(hashes)).take(pa.array(order)).combine_chunks()
+
+    def _among(self, partition: int) -> AmongGroups:
+        places = places_of(self.places, partition) if self.places else ()
+        return AmongGroups(self.rows, self.known, *places)
