@@ -18,7 +18,7 @@ from poolwright.annotation.exchange.read_answers import AnswerFile
 from poolwright.annotation.queue.queue import Queue
 from poolwright.annotation.queue.store import Said, VerdictStore
 from poolwright.annotation.queue.tally import Snapshot, Tally
-from poolwright.annotation.verdicts import SKIPPED, Verdict
+from poolwright.annotation.verdicts import POSITIVE, SKIPPED, Verdict
 from poolwright.core.errors import InputError
 from poolwright.kernels.selection.hashing import hash64
 from poolwright.studio.verifying.choosing import in_turns, verdict_of
@@ -212,7 +212,8 @@ class LiveQueue:
     def _said(self, annotator: str, one: SentVerdict, act: str) -> Said:
         about = self.queue.classes[self._row(one.uid)]
         verdict, name = verdict_of(self.queue, about, one.verdict, one.chosen), self.queue.name
-        chosen = tuple(sorted(set(one.chosen)))
+        yes = {about} if self.queue.several and verdict == POSITIVE else set()
+        chosen = tuple(sorted({*one.chosen, *yes}))
         return Said(name, one.uid, annotator, verdict, one.key, act, one.seconds, "", one.comment, about, chosen)
 
     def _keep(self, said: Sequence[Said]) -> list[Said]:
