@@ -22,8 +22,7 @@ root.addEventListener("click", (event) => {
   if ("pick" in button.dataset) {
     const names = [...card.querySelectorAll("input:checked"), card.querySelector(".pick")].map((input) => input.value);
     decide(card, { chosen: names.filter(Boolean) });
-  }
-  else decide(card, { verdict: button.dataset.verdict });
+  } else decide(card, { verdict: button.dataset.verdict });
 });
 document.addEventListener("keydown", (event) => {
   const card = document.activeElement?.closest(".differing");
