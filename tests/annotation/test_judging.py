@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from poolwright.annotation.judging import JudgedGroup, RowState, Terms, judge_group, judge_groups
-from poolwright.annotation.rules import NONE, REJECTED, UNCLEAR, VERIFIED
+from poolwright.annotation.deciding.judging import JudgedGroup, RowState, Terms, judge_group, judge_groups
+from poolwright.annotation.deciding.rules import NONE, REJECTED, UNCLEAR, VERIFIED
 from poolwright.kernels.statistics.acceptance_sampling import judge, plan
 
 OPEN, SKIPPED, RIGHT, WRONG, UNSURE, GIVEN_UP, UNSEEN, NOT_NEEDED, NO_VERDICT = RowState

@@ -14,10 +14,10 @@ import pytest
 from poolwright.annotation.annotators import people_of
 from poolwright.annotation.candidates import Candidates
 from poolwright.annotation.certificate import certificate, describe_conclusion
+from poolwright.annotation.deciding.judging import Terms
 from poolwright.annotation.exchange.import_export import FORMS, as_said, exported, imported, write_answers
 from poolwright.annotation.exchange.worklist import AskedRows, answers
 from poolwright.annotation.exchange.write_sheets import Form, ask
-from poolwright.annotation.judging import Terms
 from poolwright.annotation.queue.queue import Queue, Settings, list_queues, make_queue, read_queue
 from poolwright.annotation.queue.store import WITHDRAWN, Said
 from poolwright.annotation.queue.tally import Tally

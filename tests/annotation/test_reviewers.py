@@ -10,11 +10,11 @@ import pytest
 from tests.annotation.asking import recipe, write_pool
 from tests.annotation.test_verify import desk, give, honest, run, waits
 
+from poolwright.annotation.deciding.rules import REJECTED, UNCLEAR, VERIFIED, Rule, Votes, decide
 from poolwright.annotation.exchange.candidate_file import read_candidates
 from poolwright.annotation.queue.queue import read_queue
 from poolwright.annotation.queue.store import Said
 from poolwright.annotation.queue.tally import Tally
-from poolwright.annotation.rules import REJECTED, UNCLEAR, VERIFIED, Rule, Votes, decide
 from poolwright.annotation.verdicts import Verdict
 from poolwright.core.errors import RecipeError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from poolwright.annotation.rules import NONE, REJECTED, UNCLEAR, VERIFIED, Votes, decide
+from poolwright.annotation.deciding.rules import NONE, REJECTED, UNCLEAR, VERIFIED, Votes, decide
 from poolwright.annotation.verdicts import Verdict, merge
 
 WORDS = ("positive", "negative", "unsure")

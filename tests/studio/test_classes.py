@@ -40,8 +40,8 @@ def truth(uid: str) -> str:
     return NAMES[(row + (row % 10 == 0)) % 3]
 
 
-def chosen(uid: str, name: str, **more: object) -> SentVerdict:
-    return SentVerdict(uid, "positive", new_key(), chosen=name, **more)  # type: ignore[arg-type]
+def chosen(uid: str, *names: str, **more: object) -> SentVerdict:
+    return SentVerdict(uid, "positive", new_key(), chosen=names, **more)  # type: ignore[arg-type]
 
 
 def test_ten_people_choose_classes_two_per_picture(tmp_path: Path) -> None:
@@ -63,14 +63,16 @@ def test_ten_people_choose_classes_two_per_picture(tmp_path: Path) -> None:
     said = live.snapshot().counted
     assert len(said) == 120
     assert len({(one.uid, one.annotator) for one in said}) == 120, "nobody was asked twice"
-    assert {one.chosen for one in said} == set(NAMES)
-    assert all((one.verdict == "positive") == (one.chosen == one.about) for one in said)
+    assert {one.chosen for one in said} == {(name,) for name in NAMES}
+    assert all((one.verdict == "positive") == (one.chosen == (one.about,)) for one in said)
     assert sum(group.wrong for group in live.progress()) == 6
     assert any(len({live.queue.classes[live.queue.row_of[uid]] for uid in uids}) > 1 for uids in shown), "in turns"
     with pytest.raises(InputError, match="'' is not a verdict"):
         live.say("Zoe", [SentVerdict("u001", "", new_key())])
     with pytest.raises(InputError, match="is not a class of the queue"):
         live.say("Zoe", [chosen("u001", "whale")])
+    with pytest.raises(InputError, match="wants one class, not 2"):
+        live.say("Zoe", [chosen("u001", "cat", "dog")])
 
 
 def test_undo_and_files_keep_the_class(tmp_path: Path) -> None:
@@ -79,19 +81,45 @@ def test_undo_and_files_keep_the_class(tmp_path: Path) -> None:
     live.say("Anna", [chosen("u000", "horse")])
     live.undo("Anna", new_key())
     (one,) = live.snapshot().counted
-    assert (one.chosen, one.verdict, one.comment) == ("dog", "negative", "two of them")
+    assert (one.chosen, one.verdict, one.comment) == (("dog",), "negative", "two of them")
     live.say("Ben", [SentVerdict("u000", "negative", new_key()), SentVerdict("u001", "unsure", new_key())])
     live.say("Ben", [chosen("u002", "horse")])
     for form, name in (("csv", "a.csv"), ("jsonl", "a.jsonl"), ("label_studio", "a.json")):
         data = exported(live.snapshot(), form)
         again = imported(data, name, live.queue).answers
         assert {(one.uid, one.annotator, one.verdict, one.chosen) for one in again} == {
-            ("u000", "Anna", "negative", "dog"),
-            ("u000", "Ben", "negative", ""),
-            ("u001", "Ben", "unsure", ""),
-            ("u002", "Ben", "positive", "horse"),
+            ("u000", "Anna", "negative", ("dog",)),
+            ("u000", "Ben", "negative", ()),
+            ("u001", "Ben", "unsure", ()),
+            ("u002", "Ben", "positive", ("horse",)),
         }, form
     assert b"none of them" in data
+
+
+def test_several_classes_and_files_that_hold_them(tmp_path: Path) -> None:
+    live = queue(tmp_path, rows=6, answer="classes", overlap=2)
+    live.say("Anna", [chosen("u000", "horse", "cat", "horse"), chosen("u001", "cat"), chosen("u002", "horse", "dog")])
+    live.say("Ben", [chosen("u000", "cat"), chosen("u001", "cat", "dog"), chosen("u002", "dog", "horse")])
+    live.say("Ben", [SentVerdict("u003", "negative", new_key()), SentVerdict("u004", "unsure", new_key())])
+    said = {(one.uid, one.annotator): one for one in live.snapshot().counted}
+    assert [said[pair].chosen for pair in (("u000", "Anna"), ("u002", "Ben"))] == [("cat", "horse"), ("dog", "horse")]
+    assert [said["u001", who].verdict for who in ("Anna", "Ben")] == ["negative", "positive"]
+    assert {one.uid for one in differing(live.snapshot())} == {"u000", "u001"}
+    by_class = {one["class"]: one for one in certificate(live.snapshot())["classes"]}
+    assert [(name, one["rows"], one["unclear"]) for name, one in by_class.items()] == [
+        ("cat", 2, 0), ("dog", 1, 1), ("horse", 1, 1)
+    ]  # fmt: skip
+    assert (by_class["cat"]["agreement"]["pairwise"], by_class["cat"]["agreement"]["rows"]) == (1.0, 3)
+    for form, name in (("csv", "a.csv"), ("jsonl", "a.jsonl"), ("label_studio", "a.json")):
+        data = exported(live.snapshot(), form)
+        again = imported(data, name, live.queue).answers
+        assert {(one.uid, one.annotator, one.verdict, one.chosen) for one in again} == {
+            (one.uid, one.annotator, one.verdict, one.chosen) for one in said.values()
+        }, form
+    live.store.close()
+    store = VerdictStore(tmp_path / STORE)
+    assert {one.chosen for one in store.counting("q")} == {one.chosen for one in said.values()}
+    store.close()
 
 
 def test_a_run_goes_on_with_classes_from_the_studio(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ import pytest
 
 from poolwright import api
 from poolwright.annotation.certificate import certificate, group_document
+from poolwright.annotation.deciding.judging import RowState
 from poolwright.annotation.exchange.import_export import (
     as_said,
     exported,
@@ -30,7 +31,6 @@ from poolwright.annotation.exchange.import_export import (
     write_studio_answers,
 )
 from poolwright.annotation.exchange.worklist import read_asked
-from poolwright.annotation.judging import RowState
 from poolwright.annotation.queue.queue import read_queue
 from poolwright.annotation.queue.tally import Tally
 from poolwright.annotation.round import Round, RoundResult, look
@@ -57,7 +57,7 @@ def parameters(draw: random.Random) -> dict[str, Any]:
     if draw.random() < 0.3:
         made["bucket"] = "bucket"
     if draw.random() < 0.3:
-        made["answer"] = "class"
+        made["answer"] = draw.choice(["class", "classes"])
     elif draw.random() < 0.3:
         made["words"] = {"right": "positive", "wrong": "negative"}
     mode = draw.choice(["precision", "precision", "keep", "all"])
@@ -65,6 +65,8 @@ def parameters(draw: random.Random) -> dict[str, Any]:
         made |= {"precision": draw.choice([0.5, 0.7, 0.8, 0.9]), "confidence": draw.choice([0.6, 0.8, 0.95])}
     elif annotators > 1 and draw.random() < 0.3:
         made |= {"rule": "dawid_skene", "probability": draw.choice([0.5, 0.8])}
+    if draw.random() < 0.3:
+        made["reviewers"] = ["Dora"]
     if mode == "keep":
         made["keep"] = draw.randint(1, 5)
         if draw.random() < 0.5:
@@ -183,10 +185,10 @@ class Session:
 
     def word(self, verdict: str, label: str) -> str:
         """A verdict in the words of a sheet."""
-        if self.step.answer == "class" and verdict in VERDICTS[:2]:
-            return (
-                label if verdict == "positive" else self.draw.choice(["none of them", *self.rows["label"].to_pylist()])
-            )
+        if self.step.answer != "yes_no" and verdict in VERDICTS[:2]:
+            others = [name for name in self.rows["label"].to_pylist() if self.step.answer == "class" or name != label]
+            more = f" | {self.draw.choice(others)}" if self.step.answer == "classes" and others else ""
+            return label + more if verdict == "positive" else self.draw.choice(["none of them", *others])
         own = {"positive": "right", "negative": "wrong"} if self.step.words else {}
         return own.get(verdict, self.draw.choice(["skip", "skipped"]) if verdict == "skipped" else verdict)
 
@@ -234,8 +236,12 @@ class Session:
             assert group.done == studio[group.name].done == (studio[group.name].judgement.conclusion != "open")
             assert group_document(group) == group_document(studio[group.name])
         assert found.lacking.any() == any(not group.done for group in studio.values())
-        documents = certificate(live.snapshot())["groups"]
-        assert {one["group"]: one for one in documents} == {group.name: group_document(group) for group in found.groups}
+        document = certificate(live.snapshot())
+        assert document["reviewed"] == found.reviewed.sum()
+        assert document.get("classes", []) == [one.document() for one in found.decided]
+        assert {one["group"]: one for one in document["groups"]} == {
+            group.name: group_document(group) for group in found.groups
+        }
         if self.draw.random() < 0.1:
             assert self.fresh_tally() == [group_document(group) for group in studio.values()], "the same after a start"
 

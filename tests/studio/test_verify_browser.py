@@ -14,7 +14,7 @@ import pytest
 
 from poolwright.annotation.queue.store import STORE, VerdictStore
 from poolwright.kernels.statistics.acceptance_sampling import plan
-from tests.studio.made import ask, make_run, serving
+from tests.studio.made import Browser, ask, make_run, new_key, serving
 
 CHROMIUM = Path("/usr/bin/chromium")
 
@@ -255,7 +255,7 @@ def test_classes_by_keyboard_and_on_a_narrow_screen(chromium: Any, tmp_path: Pat
         store = VerdictStore(run / STORE)
         said = [(one.chosen, one.comment) for one in store.counting("kept")]
         store.close()
-        assert said == [("kind 01", "blurred"), ("kind 10", ""), ("", "")]
+        assert said == [(("kind 01",), "blurred"), (("kind 10",), ""), ((), "")]
         page.set_viewport_size({"width": 390, "height": 844})
         for path in ("/", "/verify", "/verify/kept", "/verify/kept/one", "/explore/kept", "/explore/kept/compare"):
             page.goto(f"http://127.0.0.1:{port}{path}")
@@ -265,6 +265,37 @@ def test_classes_by_keyboard_and_on_a_narrow_screen(chromium: Any, tmp_path: Pat
         assert asked(page, "document.getElementById('facets').getBoundingClientRect().height") <= 50
         page.click("[data-fold=facets]")
         assert asked(page, "document.getElementById('facets').getBoundingClientRect().height") > 100
+
+
+def test_several_classes_by_keyboard(chromium: Any, tmp_path: Path) -> None:
+    run = make_run(tmp_path, 12, tuple(f"kind {number:02d}" for number in range(12)))
+    ask(run, rule="all", answer="classes", question="Which of these does it show?")
+    with serving(run) as (port, _), people(chromium, port) as open_page:
+        page = open_page("Anna", "/verify/kept/one")
+        settled(page)
+        for key in ("2", "3", "2", "1", "/"):  # the second is taken back
+            page.keyboard.press(key)
+        page.keyboard.type("d 11")
+        page.keyboard.press("Enter")
+        assert asked(page, "document.querySelectorAll('.choices [aria-pressed=true]').length") == 3
+        assert page.inner_text("#send span") == "it shows these 3 classes"
+        page.keyboard.press("Enter")
+        kept(page, 1)
+        settled(page)
+        assert asked(page, "document.querySelectorAll('.choices [aria-pressed=true]').length") == 0
+        page.keyboard.press("Enter")  # nothing is chosen
+        page.focus(".choices button:nth-child(5)")
+        page.keyboard.press("Space")
+        page.focus("#send")
+        page.keyboard.press("Enter")
+        kept(page, 2)
+        store = VerdictStore(run / STORE)
+        said = [one.chosen for one in store.counting("kept")]
+        store.close()
+        assert said == [("kind 00", "kind 02", "kind 11"), ("kind 04",)]
+        page.set_viewport_size({"width": 390, "height": 844})
+        assert asked(page, "document.documentElement.scrollWidth <= innerWidth")
+        assert asked(page, _SMALL) == []
 
 
 _SMALL = """[...document.querySelectorAll("a, button, input:not([type=checkbox]), select, summary, textarea")]
@@ -277,8 +308,12 @@ def test_pages_are_accessible(chromium: Any, tmp_path: Path) -> None:
     run = make_run(tmp_path, 30, ("cat", "dog"))
     ask(run, rule="all", overlap=2)
     ask(run, "classes", rule="all", answer="class")
+    several = ask(run, "several", rule="all", answer="classes", overlap=2)
     with serving(run) as (port, _), people(chromium, port) as open_page:
         page = open_page("Anna", "/verify")
+        for name, classes in (("Ben", ["cat"]), ("Chris", ["cat", "dog"])):
+            answer = {"uid": several.uids[0], "chosen": classes, "key": new_key()}
+            Browser(port, name).ask("/verify/several/say", {"act": new_key(), "answers": [answer]})
         for path in _PAGES:
             page.goto(f"http://127.0.0.1:{port}{path}")
             page.wait_for_timeout(200)
@@ -289,7 +324,8 @@ def test_pages_are_accessible(chromium: Any, tmp_path: Path) -> None:
 
 _SERIOUS = ("serious", "critical")
 _PAGES = (
-    *("/", "/verify", "/verify/kept", "/verify/kept/one", "/verify/kept/grid", "/verify/classes/one"),
+    *("/enter", "/", "/verify", "/verify/kept", "/verify/kept/one", "/verify/kept/grid", "/verify/classes/one"),
+    *("/verify/several", "/verify/several/one", "/verify/several/review", "/report", "/report/page"),
     *("/verify/kept/rows", "/explore/kept", "/explore/kept?layout=table", "/explore/kept/map", "/explore/kept/compare"),
     "/explore/kept/galleries",
 )

@@ -9,10 +9,10 @@ from statistics import median
 
 import numpy as np
 
+from poolwright.annotation.deciding.rules import dawid_skene
 from poolwright.annotation.queue.store import Said
 from poolwright.annotation.queue.tally import Snapshot
 from poolwright.annotation.round import CARELESS, COMPARED
-from poolwright.annotation.rules import dawid_skene
 from poolwright.annotation.verdicts import MEANINGS, POSITIVE, UNSURE
 from poolwright.kernels.statistics.agreement import Ratings, without_outliers
 

@@ -10,15 +10,15 @@ from typing import Annotated, Any, ClassVar, Literal
 import pyarrow as pa
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from poolwright.annotation.answers import NONE_OF_THEM, YES_NO
+from poolwright.annotation.answers import CLASS, CLASSES, NONE_OF_THEM, YES_NO, check_separable
 from poolwright.annotation.candidates import SHOWN, Candidates, collect
+from poolwright.annotation.deciding.judging import Terms
 from poolwright.annotation.exchange.candidate_file import Understanding
 from poolwright.annotation.exchange.import_export import write_studio_answers
 from poolwright.annotation.exchange.instructions import Instructions, read_instructions
 from poolwright.annotation.exchange.sheets import QUESTION
 from poolwright.annotation.exchange.worklist import ASKED, late, sweep
 from poolwright.annotation.exchange.write_sheets import Form, Format
-from poolwright.annotation.judging import Terms
 from poolwright.annotation.round import Round, RoundResult
 from poolwright.annotation.verdicts import UNSURE, Words
 from poolwright.annotation.waiting import go_on
@@ -52,8 +52,9 @@ class AskingStep(AnnotationStep):
     shown_to_people: ClassVar[tuple[str, ...]] = ("question", "images", "hosted")
 
     class_: Column | None = Field(default=None, alias="class", description="column with the class to ask people about")
-    answer: Literal["yes_no", "class"] = Field(
-        default="yes_no", description="kind of answer: yes or no to its class, or the name of the class that people see"
+    answer: Literal["yes_no", "class", "classes"] = Field(
+        default="yes_no",
+        description="kind of answer: yes or no to its class, the class that people see, or all classes that they see",
     )
     question: str | None = Field(
         default=None, description="the question people are asked; {class} stands for the class"
@@ -84,8 +85,8 @@ class AskingStep(AnnotationStep):
 
     @model_validator(mode="after")
     def _class_is_there(self) -> AskingStep:
-        if self.answer == "class" and self.class_ is None:
-            raise ValueError("answer: class needs the column of the class")
+        if self.answer != "yes_no" and self.class_ is None:
+            raise ValueError(f"answer: {self.answer} needs the column of the class")
         if self.question and self.class_ is None and "{class}" in self.question:
             raise ValueError("the question names a {class}, and there is no column of the class")
         return self
@@ -157,6 +158,8 @@ class AskingStep(AnnotationStep):
         names = list(dict.fromkeys(candidates.classes))
         if page and self.class_:
             page.check_classes(names)
+        if self.answer == CLASSES:
+            check_separable(names)
         form = self._form(names, page)
         found = go_on(
             Round(
@@ -193,9 +196,10 @@ class AskingStep(AnnotationStep):
 
     def _form(self, names: list[str], page: Instructions | None) -> Form:
         default = "Does it show: {class}?" if self.class_ else QUESTION
-        question = self.question or ("Which of these does it show?" if self.answer == "class" else default)
+        asked = {CLASS: "Which of these does it show?", CLASSES: "Which of these does it show? Choose all."}
+        question = self.question or asked.get(self.answer, default)
         own = (*self.words, *(() if UNSURE in self.words.values() else (UNSURE,))) if self.words else YES_NO
-        choices = (*names, NONE_OF_THEM, UNSURE) if self.answer == "class" else own
+        choices = (*names, NONE_OF_THEM, UNSURE) if self.answer in asked else own
         return Form(
             format=self.format,
             answer=self.answer,

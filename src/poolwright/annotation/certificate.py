@@ -9,8 +9,10 @@ from hashlib import sha256
 from typing import Any
 
 from poolwright.annotation.annotators import ratings_of
+from poolwright.annotation.deciding.class_by_class import DecidedClass, decide_classes
+from poolwright.annotation.deciding.judging import JudgedGroup
+from poolwright.annotation.deciding.rules import Votes
 from poolwright.annotation.exchange.write_sheets import Form
-from poolwright.annotation.judging import JudgedGroup
 from poolwright.annotation.queue.queue import CERTIFICATE, Queue
 from poolwright.annotation.queue.store import Said
 from poolwright.annotation.queue.tally import Snapshot
@@ -59,6 +61,7 @@ def certificate(now: Snapshot) -> dict[str, Any]:
             for number, (name, count) in enumerate(given.items(), start=1)
         ],
         "agreement": agreement_of(now.independent),
+        **_by_class(_decided(now)),
     }
 
 
@@ -87,6 +90,17 @@ def agreement_of(said: Sequence[Said]) -> dict[str, Any]:
     return {"rows": found.items, "pairwise": found.pairwise, "krippendorff_alpha": found.alpha}
 
 
+def _decided(now: Snapshot) -> tuple[DecidedClass, ...]:
+    if not now.queue.several:
+        return ()
+    terms, given = now.queue.terms, (one.as_verdict() for one in now.counted if one.uid in now.queue.row_of)
+    return decide_classes(Votes.of(given, now.queue.uids, terms.reviewers), terms)
+
+
+def _by_class(decided: Sequence[DecidedClass]) -> dict[str, Any]:
+    return {"classes": [one.document() for one in decided]} if decided else {}
+
+
 def certificate_of_step(found: RoundResult, form: Form) -> dict[str, Any]:
     """Return the certificate of a step `verify` as a document that names nobody."""
     votes, people, terms, page = found.votes, found.people, form.terms, form.instructions
@@ -109,6 +123,7 @@ def certificate_of_step(found: RoundResult, form: Form) -> dict[str, Any]:
         ],
         "agreement": {"rows": found.agreement.items, "pairwise": found.agreement.pairwise,
                       "krippendorff_alpha": found.agreement.alpha},
+        **_by_class(found.decided),
     }  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def understood(
             now = class_of.get(answer.uid)
             if now is not None and _is_about(answer, now, tuple(before.get(answer.uid, ())), meanings):
                 meaning = meanings.meaning(answer.word, now)
-                chosen = meanings.chosen(answer.word)
+                chosen = meanings.chosen(answer.word, now)
                 verdicts.append(
                     Verdict(answer.uid, meaning, answer.annotator, answer.time, answer.comment, chosen=chosen)
                 )

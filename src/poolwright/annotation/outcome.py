@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from poolwright.annotation.answers import CLASSES
 from poolwright.annotation.candidates import Candidates
-from poolwright.annotation.judging import RowState
+from poolwright.annotation.deciding.class_by_class import classes_of_rows
+from poolwright.annotation.deciding.judging import RowState, Terms
 from poolwright.annotation.round import RoundResult
 from poolwright.core.columns import UID
 from poolwright.core.wording import rows as in_rows
@@ -41,8 +43,14 @@ def drop_codes(found: RoundResult) -> npt.NDArray[np.uint8]:
     return np.where(found.reviewed & (drop == REJECTED), np.uint8(REVIEWED), drop)
 
 
-def decided(candidates: Candidates, found: RoundResult) -> pa.Table:
-    """Return the table of a state: uid, class, votes by meaning, skips, probability, if reviewed, drop code."""
+def decided(candidates: Candidates, found: RoundResult, terms: Terms | None = None) -> pa.Table:
+    """Return the table of a state: uid, class, votes by meaning, skips, probability, if reviewed, drop code, classes.
+
+    Args:
+        candidates: the rows.
+        found: the answers.
+        terms: terms by which they are judged, if people named all classes that they see: their classes are decided.
+    """
     counts = found.votes.counts().astype(np.int32)
     known = ~np.isnan(found.probability)
     table = pa.table(
@@ -56,6 +64,9 @@ def decided(candidates: Candidates, found: RoundResult) -> pa.Table:
             "drop": drop_codes(found),
         }
     )
+    if terms:
+        names = classes_of_rows(found.votes, terms, found.decided)
+        table = table.append_column(CLASSES, pa.array(names, pa.list_(pa.string())))
     return table.sort_by(UID)
 
 
@@ -97,6 +108,7 @@ def gathered(found: RoundResult) -> dict[str, Any]:
             }
             for person in range(len(found.votes.people))
         ],
+        **({CLASSES: [one.document() for one in found.decided]} if found.decided else {}),
         "files": list(found.digests),
     }
 
@@ -148,6 +160,11 @@ def agreement_in_words(values: Mapping[str, Any]) -> str:
             f"; they agree in {agreement['pairwise']:.1%} of pairs over {in_rows(agreement['rows'])}, "
             f"Krippendorff's alpha {agreement['alpha']:.2f}"
         )
+    measured = [one for one in values.get(CLASSES, ()) if one["agreement"]["rows"]]
+    if measured:
+        least = min(measured, key=lambda one: (one["agreement"]["krippendorff_alpha"], one["class"]))
+        text += f"; of {len(values[CLASSES]):,} classes they agree least on '{least['class']}', "
+        text += f"alpha {least['agreement']['krippendorff_alpha']:.2f}"
     found = careless(values)
     return f"{text}; careless, or of another understanding: {some(found, 5)}" if found else text
 

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from poolwright.annotation.candidates import Candidates, group_name
+from poolwright.annotation.deciding.class_by_class import DecidedClass, decide_classes
+from poolwright.annotation.deciding.judging import JudgedGroup, Terms, judge_groups, votes_given
+from poolwright.annotation.deciding.rules import Votes, decide, reviewed
 from poolwright.annotation.exchange.candidate_file import Understanding
 from poolwright.annotation.exchange.worklist import AskedRows, answers, digests
 from poolwright.annotation.exchange.write_sheets import Form
 from poolwright.annotation.interpreting import understood
-from poolwright.annotation.judging import JudgedGroup, Terms, judge_groups, votes_given
-from poolwright.annotation.rules import Votes, decide, reviewed
 from poolwright.kernels.statistics.agreement import Agreement, People, agreement, without_outliers
 
 CARELESS = 0.4
@@ -64,6 +65,7 @@ class RoundResult:
         reviewed: bool (n,) candidates that a reviewer decided about.
         groups: judged groups, in the order of the candidates.
         agreement, people: how far people agree.
+        decided: decisions on each class, if people named all classes that they see.
         left_out: number of answers on rows that are no longer candidates, or had another class then.
         digests: of the files of answers.
         read: what was found in each of them, see `AnswerFile.found`.
@@ -79,6 +81,7 @@ class RoundResult:
     left_out: int
     digests: tuple[str, ...]
     read: tuple[str, ...] = ()
+    decided: tuple[DecidedClass, ...] = ()
 
     @cached_property
     def states(self) -> npt.NDArray[np.uint8]:
@@ -120,4 +123,5 @@ def look(one: Round, asked: AskedRows) -> RoundResult:
         left_out=len(given) - len(verdicts),
         digests=tuple(sorted(seen.values())),
         read=tuple(file.found for file in read),
+        decided=decide_classes(votes, one.terms) if one.form.several else (),
     )

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from poolwright.annotation.asking_step import AskingStep
-from poolwright.annotation.judging import Terms
+from poolwright.annotation.deciding.judging import Terms
 from poolwright.annotation.outcome import agreement_in_words, gathered
 from poolwright.annotation.verdicts import MEANINGS, POSITIVE
 from poolwright.core.columns import UID, described

@@ -39,7 +39,7 @@ class Verdict:
         time: time of the answer, in ISO 8601 if the tool writes that; empty if it is not known.
         comment: free text.
         where: file and line, for error messages.
-        chosen: the class that the person named, if they were asked for it and it is one of those offered.
+        chosen: the classes that the person named, sorted, if they were asked for them and they are among those offered.
     """
 
     uid: str
@@ -48,7 +48,7 @@ class Verdict:
     time: str = ""
     comment: str = ""
     where: str = field(default="", compare=False)
-    chosen: str = ""
+    chosen: tuple[str, ...] = ()
 
 
 class UnknownWord(ValueError):

@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
+from poolwright.annotation.answers import CLASSES
 from poolwright.annotation.asking_step import AskingStep
 from poolwright.annotation.candidates import is_one_of
 from poolwright.annotation.certificate import certificate_of_step, in_json
-from poolwright.annotation.judging import Terms
+from poolwright.annotation.deciding.judging import Terms
+from poolwright.annotation.deciding.rules import Rule
 from poolwright.annotation.outcome import decided, describe_row, learned, measured
 from poolwright.annotation.queue.queue import CERTIFICATE
-from poolwright.annotation.rules import Rule
 from poolwright.core.columns import UID
 from poolwright.core.documents import DOCUMENTS
 from poolwright.core.frame import Context, Frame
@@ -30,6 +31,7 @@ from poolwright.kernels.selection.ranks import check_orderable
 
 ROWS = "rows"
 VERIFIED_BY = "verified_by"
+VERIFIED_CLASSES = "verified_classes"
 
 
 class Verify(AskingStep):
@@ -40,12 +42,16 @@ class Verify(AskingStep):
     docs/verification.md for the formats of sheets and answers, and for the page of instructions.
 
     With `precision`, a class and bucket is done as soon as acceptance sampling shows that enough of it is right: its
-    other rows are kept unseen; a class that is not good enough is verified in full. See `annotation/judging.py`.
+    other rows are kept unseen; a class that is not good enough is verified in full; see
+    `annotation/deciding/judging.py`.
 
     With `keep`, the first `keep` verified rows of each class and bucket are kept, in the order of `by`; once it has
     them, nobody is asked about more of its rows. Each annotator has one vote per row, their last. Rules: `agree`, all
     verdicts are the same; `majority`, most of them are; `dawid_skene`, votes are weighted by the estimated reliability
     of each annotator. A verdict of somebody in `reviewers` replaces those of the others on a row on which they differ.
+
+    With `answer: classes` people name all classes that they see. A row is of its class if that is among them, and the
+    rule decides about every class by itself: those that a row shows are the column `verified_classes`.
 
     State: the votes and the decision on each candidate, without names; how far people agree with each other; the
     digests of the files of answers.
@@ -142,7 +148,8 @@ class Verify(AskingStep):
         if self.by:
             check_orderable(self.verb, given, self.by)
         self.check_words()
-        return [pa.field(VERIFIED_BY, pa.int32())]
+        classes = [pa.field(VERIFIED_CLASSES, pa.list_(pa.string()))] if self.answer == CLASSES else []
+        return [pa.field(VERIFIED_BY, pa.int32()), *classes]
 
     def fit(self, frame: Frame, context: Context) -> State:
         candidates, form, found = self.ask(frame, context, self.by, self.unasked)
@@ -151,7 +158,7 @@ class Verify(AskingStep):
         about = "rows verified by people and the conclusions, per class: counts, errors, bounds, agreement; no names"
         values[DOCUMENTS] = self.keep_files(context, "certificate", about, {CERTIFICATE: in_json(document)})
         values[DOCUMENTS] += self.keep_instructions(context)
-        return State(values, {ROWS: decided(candidates, found)})
+        return State(values, {ROWS: decided(candidates, found, form.terms if form.several else None)})
 
     def apply(self, rows: Rows, state: State) -> Outcome:
         table = state.tables[ROWS]
@@ -159,8 +166,11 @@ class Verify(AskingStep):
         drop = np.append(table.column("drop").to_numpy(), np.uint8(5))[positions].astype(np.uint8)
         drop[self._unasked(rows)] = 0
         drop[lacks_value(rows, self.group)] = 1
-        votes = one_array(table.column("yes")).take(pa.array(positions, mask=positions < 0))
-        return Outcome({VERIFIED_BY: votes}, drop)
+        at = pa.array(positions, mask=positions < 0)
+        columns = {VERIFIED_BY: one_array(table.column("yes")).take(at)}
+        if self.answer == CLASSES:
+            columns[VERIFIED_CLASSES] = one_array(table.column(CLASSES)).take(at)
+        return Outcome(columns, drop)
 
     def _unasked(self, rows: Rows) -> np.ndarray:
         """Return which rows are of a class that nobody is asked about: bool (n,)."""

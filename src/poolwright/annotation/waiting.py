@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from poolwright.annotation.answers import SEPARATOR
+from poolwright.annotation.deciding.judging import RowState
 from poolwright.annotation.exchange.candidate_file import write_candidates
 from poolwright.annotation.exchange.instructions import PAGE
 from poolwright.annotation.exchange.worklist import INSTRUCTIONS, SHEETS, VERDICTS, AskedRows, read_asked
 from poolwright.annotation.exchange.write_sheets import ask, restore, write_people
-from poolwright.annotation.judging import RowState
 from poolwright.annotation.round import Round, RoundResult, look
 from poolwright.core.errors import WaitingForPeople
 from poolwright.core.wording import rows as in_rows
@@ -126,6 +127,8 @@ def _message(one: Round, asked: AskedRows, found: RoundResult, waiting: Waiting)
     if skipped:
         lines.append(f"  skipped: {in_rows(skipped)}; ask others, and write unsure if nobody can tell")
     lines.append(f"  answers: {', '.join(form.choices[:12])}{', ...' if len(form.choices) > 12 else ''}")
+    if form.several:
+        lines.append(f"  several classes: {f' {SEPARATOR} '.join(form.choices[:2])}")
     missing = [str(path) for path in one.files if not path.exists()]
     lines.append(
         f"  put filled-in copies, exports or results into {_shown(worklist / VERDICTS)}{os.sep}"

@@ -82,7 +82,7 @@ def answer_worklist(
     files = []
     for annotator, share in zip(annotators, shares, strict=True):
         rows = [asked.pairs[row] for row in share]
-        say = annotator.name_classes if asked.about["answer"] == "class" else annotator.answers
+        say = annotator.answers if asked.about["answer"] == "yes_no" else annotator.name_classes
         path = worklist / VERDICTS / f"{annotator.name}.csv"
         write_text(path, _sheet(rows, say(rows, truth), annotator.name))
         files.append(path)

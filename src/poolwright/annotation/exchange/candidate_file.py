@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from poolwright.annotation.answers import ClassName, YesNo, meanings_of
 from poolwright.annotation.candidates import Candidates
-from poolwright.annotation.judging import Terms
+from poolwright.annotation.deciding.judging import Terms
 from poolwright.core.errors import InputError
 from poolwright.core.parquet import write_parquet
 
@@ -32,7 +32,7 @@ class Understanding:
     """How a step understands what people write.
 
     Attributes:
-        answer: kind of answer asked for: "yes_no" or "class".
+        answer: kind of answer asked for: "yes_no", "class" or "classes".
         words: meanings of words besides the usual ones.
         files: files with answers besides those in the worklist.
         field: name of the field of these that has the answers.

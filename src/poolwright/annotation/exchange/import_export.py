@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from poolwright.annotation.answers import NONE_OF_THEM, ClassName, YesNo, meanings_of
+from poolwright.annotation.answers import NONE_OF_THEM, SEPARATOR, ClassName, YesNo, meanings_of
 from poolwright.annotation.exchange.label_studio import VERDICT
 from poolwright.annotation.exchange.read_answers import AnswerFile, answer_file, verdict_file
 from poolwright.annotation.exchange.worklist import STUDIO_ANSWERS, answer_files, read_asked
@@ -52,7 +52,8 @@ def _csv(queue: Queue, said: Sequence[Said]) -> str:
 
 
 def _json_lines(queue: Queue, said: Sequence[Said]) -> str:
-    return "".join(json.dumps(_record(queue, one), ensure_ascii=False) + "\n" for one in said)
+    records = [_record(queue, one) | ({VERDICT: names} if len(names := _named(queue, one)) > 1 else {}) for one in said]
+    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
 
 
 def _tasks(queue: Queue, said: Sequence[Said]) -> str:
@@ -63,18 +64,18 @@ def _tasks(queue: Queue, said: Sequence[Said]) -> str:
     tasks = [
         {
             "data": {"uid": uid, "class": queue.classes[queue.row_of[uid]]},
-            "annotations": [_annotation(one, _word(queue, one)) for one in of_row[uid]],
+            "annotations": [_annotation(one, _named(queue, one) or [_word(queue, one)]) for one in of_row[uid]],
         }
         for uid in sorted(of_row)
     ]
     return json.dumps(tasks, indent=1, ensure_ascii=False) + "\n"
 
 
-def _annotation(said: Said, word: str) -> dict[str, object]:
+def _annotation(said: Said, words: list[str]) -> dict[str, object]:
     if said.verdict == SKIPPED:
         who = {"completed_by": {"email": said.annotator}, "updated_at": said.time}
         return {**who, "was_cancelled": True, "result": []}
-    choice = {"from_name": "verdict", "to_name": "image", "type": "choices", "value": {"choices": [word]}}
+    choice = {"from_name": "verdict", "to_name": "image", "type": "choices", "value": {"choices": words}}
     comment = {"from_name": "comment", "to_name": "image", "type": "textarea", "value": {"text": [said.comment]}}
     result = [choice, comment] if said.comment else [choice]
     return {"completed_by": {"email": said.annotator}, "updated_at": said.time, "result": result}
@@ -87,18 +88,23 @@ def _record(queue: Queue, said: Said) -> dict[str, str]:
 
 
 def _word(queue: Queue, said: Said) -> str:
-    """Return the word of an entry: a verdict, or the class that was chosen if people are asked for it."""
+    """Return the word of an entry: a verdict, or the classes that were chosen if people are asked for them."""
     if not queue.choices or said.verdict not in (POSITIVE, NEGATIVE):
         return said.verdict
-    if said.chosen in queue.choices:
-        return said.chosen
+    if names := _named(queue, said):
+        return f" {SEPARATOR} ".join(names)
     return queue.classes[queue.row_of[said.uid]] if said.verdict == POSITIVE else NONE_OF_THEM
+
+
+def _named(queue: Queue, said: Said) -> list[str]:
+    """Return the classes that were chosen, as far as they are still offered."""
+    return [name for name in said.chosen if name in queue.choices]
 
 
 def _meanings(queue: Queue) -> YesNo | ClassName:
     if queue.step:
         return queue.step.understanding.meanings(queue.classes)
-    return meanings_of("class" if queue.choices else "yes_no", set(queue.classes), {})
+    return meanings_of(queue.settings.answer, set(queue.classes), {})
 
 
 def imported(data: bytes, name: str, queue: Queue, field: str = "") -> AnswerFile[Verdict]:
@@ -128,7 +134,7 @@ def _verdicts(path: Path, queue: Queue, field: str) -> AnswerFile[Verdict]:
     check_uids([(one.uid, one.where) for one in found.answers], class_of, f"in the queue '{queue.name}'")
     words = {word: meaning for word, meaning in WORDS.items() if meaning != UNSURE}  # yes and no, too
     words |= queue.step.understanding.words if queue.step else {}
-    meanings = meanings_of("class", set(queue.choices), words)
+    meanings = meanings_of(queue.settings.answer, set(queue.choices), words)
     verdicts = understood(found.answers, class_of, class_of.items(), meanings)
     return AnswerFile(found.path, verdicts, found.tasks, found.people, found.rejected)
 
@@ -146,7 +152,7 @@ def as_said(found: Sequence[Verdict], queue: Queue) -> list[Said]:
     """Convert imported verdicts to entries of the history; importing the same file again gives the same keys."""
     said = []
     for one in found:
-        parts = (queue.name, one.uid, one.annotator, one.verdict, one.time, *([one.chosen] if one.chosen else []))
+        parts = (queue.name, one.uid, one.annotator, one.verdict, one.time, *one.chosen)
         digest = hashlib.sha256("\n".join(parts).encode())
         key = f"{_IMPORTED}{digest.hexdigest()[:32]}"
         about = queue.classes[queue.row_of[one.uid]]

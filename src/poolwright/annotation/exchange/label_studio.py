@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,11 +25,11 @@ def records_of_task(task: Task, field: str = VERDICT) -> list[dict[str, Any]]:
         field: name of the control that has the verdicts; 'verdict' is read if there is none.
 
     Returns:
-        Records; those of annotations have the names of their controls as FIELDS. There is no key 'verdict' if neither
-        name is there.
+        Records; several choices are a list as JSON. Those of annotations have the names of their controls as FIELDS.
+        There is no key 'verdict' if neither name is there.
 
     Raises:
-        ValueError: the task has no uid among its data, or an annotation is malformed or has several choices.
+        ValueError: the task has no uid among its data, or an annotation is malformed.
     """
     if not isinstance(task.get("data"), dict) and not {"annotations", "completions"} & task.keys():
         return [_short(task, field)]
@@ -97,7 +98,7 @@ def _one(choices: Any) -> Any:
     if not isinstance(choices, list):
         return choices
     if len(choices) > 1:
-        raise ValueError(f"{len(choices)} choices for one row: {', '.join(map(str, choices))}")
+        return json.dumps(choices, ensure_ascii=False)
     return choices[0] if choices else None
 
 

@@ -2,8 +2,9 @@
 
 A batch is a project whose page (Crowd HTML Elements) names columns of the CSV as ${column}; each line of the CSV is
 one HIT. The results have one line per assignment: HITId, WorkerId, AssignmentStatus, SubmitTime, `Input.<column>` and
-`Answer.<name>.label`, or all answers as JSON in `Answer.taskAnswers`.
-See the Requester UI guide, and the element crowd-image-classifier in the developer guide of SageMaker Ground Truth.
+`Answer.<name>.label`, or all answers as JSON in `Answer.taskAnswers`, as several choices are.
+See the Requester UI guide, and the elements crowd-image-classifier and crowd-image-classifier-multi-select in the
+developer guide of SageMaker Ground Truth.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ REJECTED = "\0rejected"
 _URL = ":/?#[]@!$&'()*+,;=%-._~"  # characters of URLs that need no escape; quotes and the brackets of tags do
 _UID, _CLASS, _WORKER, _STATUS = "input.uid", "input.class", "workerid", "assignmentstatus"
 
+_ELEMENT = "crowd-image-classifier"
 _PAGE = """\
 <script src="https://assets.crowd.aws/crowd-html-elements.js"></script>
 <!-- Publish it with the CSV next to it, {assignments} for each task. -->
-<crowd-form answer-format="flatten-objects">
-  <crowd-image-classifier
+<crowd-form{flat}>
+  <{kind}
     name="{name}"
     src="${{image_url}}"
     categories="{categories}"
@@ -47,12 +49,14 @@ _PAGE = """\
 {short}
       <p>${{text}}</p>
     </short-instructions>
-  </crowd-image-classifier>
+  </{kind}>
 </crowd-form>
 """
 
 
-def hit_page(choices: Sequence[str], assignments: int, instructions: str, elsewhere: str = "") -> str:
+def hit_page(
+    choices: Sequence[str], assignments: int, instructions: str, elsewhere: str = "", *, several: bool = False
+) -> str:
     """Return the page of a HIT, to paste into a project's Design Layout.
 
     Args:
@@ -60,16 +64,21 @@ def hit_page(choices: Sequence[str], assignments: int, instructions: str, elsewh
         assignments: number of people asked about each row.
         instructions: HTML, shown in full next to the picture if it fits.
         elsewhere: URL of the instructions, shown in a frame if they do not fit.
+        several: whether a worker may choose several words.
 
     Raises:
         InputError: the instructions do not fit and have no URL.
     """
     many = "1 assignment" if assignments == 1 else f"{assignments} assignments"
     names = html.escape(json.dumps(list(choices), ensure_ascii=False))
-    shown = "      <p>Choose the answer that is true of the picture.</p>"
+    what = "all answers that are" if several else "the answer that is"
+    shown = f"      <p>Choose {what} true of the picture.</p>"
 
     def page(full: str) -> str:
-        return _PAGE.format(assignments=many, name=NAME, categories=_plain(names), full=full, short=shown)
+        kind, flat = (f"{_ELEMENT}-multi-select", "") if several else (_ELEMENT, ' answer-format="flatten-objects"')
+        return _PAGE.format(
+            assignments=many, name=NAME, categories=_plain(names), full=full, short=shown, kind=kind, flat=flat
+        )
 
     whole = page(_plain(instructions))
     if len(whole.encode()) <= MOST_BYTES:
@@ -142,7 +151,8 @@ def record_of_assignment(line: Mapping[str, str], field: str = NAME) -> dict[str
         REJECTED: rejected,
         FIELDS: [name for name in line if name.startswith("answer.") and name != "answer.comment"],
     }
-    names = [name for one in (field, NAME) for name in (f"answer.{one}.label", f"answer.{one}", one) if name in line]
+    tried = ((f"answer.{one}.label", f"answer.{one}.labels", f"answer.{one}", one) for one in (field, NAME))
+    names = [name for several in tried for name in several if name in line]
     if rejected:
         return {**record, NAME: None} if names or "answer.taskanswers" in line else record
     if names:
@@ -166,6 +176,8 @@ def _of_answers(text: str, field: str) -> Any:
         plain = {name.casefold(): answer for name, answer in answers.items()}
         names = [name for one in (field, NAME) for name in (one, f"{one}.label") if name in plain]
         found = plain[names[0]]
+        if isinstance(found, dict) and "labels" in found:
+            return json.dumps(found["labels"], ensure_ascii=False) if found["labels"] else None
         word = found["label"] if isinstance(found, dict) else found
     except (ValueError, TypeError, AttributeError, KeyError, IndexError):
         word = None

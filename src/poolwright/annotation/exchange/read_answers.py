@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from poolwright.annotation.answers import WrittenAnswer
+from poolwright.annotation.answers import WrittenAnswer, one_choice
 from poolwright.annotation.exchange.label_studio import FIELDS, VERDICT, records_of_task
 from poolwright.annotation.exchange.mturk import REJECTED, is_batch, record_of_assignment
 from poolwright.annotation.verdicts import UnknownWord, Verdict, Words
@@ -97,7 +97,7 @@ def verdict_file(
     known = Words.with_skips(words) if skips else Words(words)
 
     def verdict(said: WrittenAnswer) -> Verdict | None:
-        if (meaning := known.meaning(said.word)) is None:
+        if (meaning := known.meaning(one_choice(said.word))) is None:
             return None
         return Verdict(said.uid, meaning, said.annotator, said.time, said.comment, said.where)
 

@@ -65,6 +65,7 @@ def write_sheet(
     show_decision: bool = False,
     choices: Sequence[str] = (POSITIVE, NEGATIVE, UNSURE),
     question: str = QUESTION,
+    several: bool = False,
 ) -> list[Path]:
     """Write a sheet, in the order of the rows, which is that of `strata.sheet_order`.
 
@@ -75,6 +76,7 @@ def write_sheet(
         show_decision: also write the decision value. It influences people who see it.
         choices: words offered in Label Studio; the reader needs the meanings of unusual ones.
         question: shown above the picture in Label Studio, for rows without one of their own.
+        several: whether Label Studio lets people choose several words.
 
     Returns:
         The files written.
@@ -92,12 +94,14 @@ def write_sheet(
         return [path]
     config = path.with_suffix(".config.xml")
     shown = "$question" if any(row.question for row in rows) else question
-    write_text(config, label_studio_config(choices, shown, any(row.text for row in rows)))
+    write_text(config, label_studio_config(choices, shown, any(row.text for row in rows), several))
     return [path, config]
 
 
-def label_studio_config(choices: Sequence[str], question: str = QUESTION, with_text: bool = True) -> str:
-    """Return the labelling configuration of Label Studio: one choice and a comment for a picture and its text.
+def label_studio_config(
+    choices: Sequence[str], question: str = QUESTION, with_text: bool = True, several: bool = False
+) -> str:
+    """Return the labelling configuration of Label Studio: choices and a comment for a picture and its text.
 
     Follows the tags Image, Text, Choices and TextArea of https://labelstud.io/tags/.
     """
@@ -106,12 +110,13 @@ def label_studio_config(choices: Sequence[str], question: str = QUESTION, with_t
         f"    <Choice value={quoteattr(choice)} hotkey={quoteattr(str(key))}/>\n"
         for key, choice in enumerate(choices, start=1)
     )
+    kind = "multiple" if several else "single"
     return (
         "<View>\n"
         f"  <Header value={quoteattr(question)}/>\n"
         '  <Image name="image" value="$image" zoom="true"/>\n'
         f"{caption}"
-        '  <Choices name="verdict" toName="image" choice="single" showInLine="true" required="true">\n'
+        f'  <Choices name="verdict" toName="image" choice="{kind}" showInLine="true" required="true">\n'
         f"{buttons}"
         "  </Choices>\n"
         '  <TextArea name="comment" toName="image" placeholder="Comment" rows="1" maxSubmissions="1"/>\n'

@@ -48,7 +48,7 @@ class AskedRows:
     Attributes:
         rows: `uid`, `class` and `bucket` ('' if rows have none), `question`, `image`, `text`, `sheet`: one per row that
             was asked about, in the order of the sheets. A row occurs again if its class changed.
-        about: how they were asked: `format`, `answer` ("yes_no" or "class"), `choices`, `annotators`, `sheets`
+        about: how they were asked: `format`, `answer` ("yes_no", "class", "classes"), `choices`, `annotators`, `sheets`
             (digest of each file by sheet and name).
     """
 

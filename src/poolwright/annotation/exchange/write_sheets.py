@@ -15,12 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from poolwright.annotation.answers import CLASSES
 from poolwright.annotation.candidates import Candidates
+from poolwright.annotation.deciding.judging import Terms
 from poolwright.annotation.exchange.instructions import PAGE, Instructions
 from poolwright.annotation.exchange.mturk import hit_csv, hit_page
 from poolwright.annotation.exchange.sheets import SheetRow, write_sheet
 from poolwright.annotation.exchange.worklist import INSTRUCTIONS, PEOPLE, SHEETS, VERDICTS, AskedRows, write_asked
-from poolwright.annotation.judging import Terms
 from poolwright.core.columns import IMAGE_PATH, TEXT, URL
 from poolwright.core.files import digest_file, make_folder, remove, sync_folder, write_atomically, write_text
 from poolwright.core.wording import guarded
@@ -39,7 +40,7 @@ class Form:
 
     Attributes:
         format: of the sheets.
-        answer: "yes_no" or "class".
+        answer: "yes_no", "class" or "classes".
         question: the question, with {class} for the class of a row.
         choices: words that are offered.
         terms: terms by which rows are verified, including the number of people asked about each row.
@@ -57,6 +58,11 @@ class Form:
     instructions: Instructions | None = None
     hosted: str = ""
 
+    @property
+    def several(self) -> bool:
+        """Whether an answer may name several classes."""
+        return self.answer == CLASSES
+
     def file(self, sheet: str) -> str:
         """Return the name of the first file of a sheet."""
         return f"{sheet}{_ENDINGS[self.format]}"
@@ -65,7 +71,7 @@ class Form:
         """Return the page of a HIT."""
         shown = self.instructions.fragment(self.hosted) if self.instructions else ""
         elsewhere = f"{self.hosted.rstrip('/')}/{PAGE}" if self.hosted else ""
-        return hit_page(self.choices, self.terms.annotators, shown, elsewhere)
+        return hit_page(self.choices, self.terms.annotators, shown, elsewhere, several=self.several)
 
 
 def ask(worklist: Path, candidates: Candidates, rows: Sequence[int], asked: AskedRows, form: Form) -> AskedRows:
@@ -159,7 +165,7 @@ def _write(folder: Path, sheet: Sequence[SheetRow], form: Form, before: Collecti
 
 def _written(path: Path, sheet: Sequence[SheetRow], form: Form) -> list[Path]:
     if form.format != "mturk":
-        return write_sheet(sheet, path, form.format, choices=form.choices)
+        return write_sheet(sheet, path, form.format, choices=form.choices, several=form.several)
     lines = [{"uid": row.uid, "image_url": row.image, "class": row.about, "question": row.question, "text": row.text}
              for row in sheet]  # fmt: skip
     page, content = path.with_suffix("").with_suffix(".html"), form.page()

@@ -24,10 +24,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from poolwright.annotation.answers import CLASS, CLASSES, check_separable
 from poolwright.annotation.candidates import group_name
+from poolwright.annotation.deciding.judging import Terms
 from poolwright.annotation.exchange.candidate_file import CandidateFile, read_candidates
 from poolwright.annotation.exchange.worklist import ASKED, AskedRows, read_asked
-from poolwright.annotation.judging import Terms
 from poolwright.annotation.sample import AuditSample, read_sample, write_sample
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.files import sha256_file, write_text
@@ -57,7 +58,7 @@ class Settings:
         gold_share: share of the questions that are gold, if there are gold rows.
         keep: number of right rows of a group that is enough, for the rule 'first'.
         unanimous: whether a row is right or wrong only if all say so; otherwise the majority decides.
-        answer: "yes_no", whether a row is of its class; "class", which class it is of.
+        answer: "yes_no", whether a row is of its class; "class", which class it is of; "classes", all that it shows.
         examples: rows of a table whose answer is known, by 'yes' and 'no': pairs of table and uid.
         reviewers: people whose verdict decides about rows on which others differ.
         record: digest of the record of the table when the queue was made; '' if it was not finished.
@@ -162,6 +163,11 @@ class Queue:
         return self.settings.question.replace("{class}", self.classes[row])
 
     @property
+    def several(self) -> bool:
+        """Whether people choose all classes that a row shows."""
+        return self.settings.answer == CLASSES
+
+    @property
     def instructions(self) -> Path | None:
         """Path of the page that is shown next to the rows, or None."""
         path = self.folder / INSTRUCTIONS
@@ -222,6 +228,8 @@ def _check(settings: Settings, rows: pa.Table) -> None:
         raise RecipeError(
             "at least 1 person must be asked about each row, and at most half of the questions may be gold"
         )
+    if settings.answer == CLASSES:
+        check_separable(_choices(rows.column("class").cast(pa.string()).to_pylist()))
     uids = rows.column("uid")
     if uids.null_count or len(uids.unique()) != len(uids):
         raise InputError("each row of a queue needs a uid of its own; remove rows without one, and duplicates")
@@ -247,7 +255,7 @@ def read_queue(folder: Path) -> Queue:
             raise InputError(f"{folder}: the queue is of another version; make a new one under another name")
         settings, rows = Settings(**fields), pq.read_table(folder / ROWS)
         sample = read_sample(folder / SAMPLE) if settings.rule == "sample" else None
-        choices = _choices(rows.column("class").to_pylist()) if settings.answer == "class" else ()
+        choices = _choices(rows.column("class").to_pylist()) if settings.answer in (CLASS, CLASSES) else ()
         return Queue(folder.name, folder, settings, rows, choices=choices, sample=sample)
     except FileNotFoundError:
         raise InputError(f"there is no queue '{folder.name}'") from None
@@ -262,7 +270,7 @@ def _of_step(folder: Path, asked: AskedRows) -> Queue:
     questions = [text for text in asked.rows.column("question").to_pylist() if text]
     classes = asked.rows.column("class").to_pylist()
     question = _common(questions, classes) if questions else Settings.question
-    choices = _choices(rows.column("class").to_pylist()) if about.get("answer") == "class" else ()
+    choices = _choices(rows.column("class").to_pylist()) if about.get("answer") in (CLASS, CLASSES) else ()
     # The worklist of the second `verify` of a table is called TABLE.2.
     head, _, number = folder.name.rpartition(".")
     table = head if head and number.isdecimal() and not _is_table(folder, folder.name) else folder.name

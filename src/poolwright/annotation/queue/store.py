@@ -13,11 +13,12 @@ a double click or a repeated request is stored once.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -84,7 +85,7 @@ class Said:
         time: ISO 8601, UTC; set when the entry is stored, if empty.
         comment: free text.
         about: the class that the row was asked about; '' if it is not known.
-        chosen: the class that the person chose, if they were asked for it and it is one of those offered.
+        chosen: the classes that the person chose, sorted, if they were asked for them and they are among those offered.
         id: line number in the history; 0 before it is stored.
     """
 
@@ -98,7 +99,7 @@ class Said:
     time: str = ""
     comment: str = ""
     about: str = ""
-    chosen: str = ""
+    chosen: tuple[str, ...] = ()
     id: int = 0
 
     def as_verdict(self) -> Verdict:
@@ -165,7 +166,7 @@ class VerdictStore:
         if said.verdict not in (*MEANINGS, SKIPPED, WITHDRAWN):
             raise InputError(f"'{said.verdict}' is not a verdict; use {', '.join(MEANINGS)}")
         line = (said.time or now, said.queue, said.uid, said.annotator, said.verdict, said.seconds, said.comment,
-                said.act or said.key, said.key, said.about, said.chosen)  # fmt: skip
+                said.act or said.key, said.key, said.about, _packed(said.chosen))  # fmt: skip
         self._base.execute(
             "INSERT INTO verdicts (time, queue, uid, annotator, verdict, seconds, comment, act, key, about, chosen) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
@@ -269,10 +270,25 @@ class VerdictStore:
             f"FROM verdicts {where}",
             values,
         )
-        return (Said(*line) for line in found.fetchall())
+        return (replace(Said(*line), chosen=_unpacked(line[-2])) for line in found.fetchall())
 
 
-def _content(said: Said) -> tuple[str, ...]:
+def _packed(names: Sequence[str]) -> str:
+    """Return classes as one text: a name as it is, several as JSON."""
+    plain = len(names) < 2 and not "".join(names).startswith("[")
+    return "".join(names) if plain else json.dumps(names, ensure_ascii=False)
+
+
+def _unpacked(text: str) -> tuple[str, ...]:
+    if not text.startswith("["):
+        return (text,) if text else ()
+    try:
+        return tuple(json.loads(text))
+    except ValueError:
+        return (text,)  # a name, as earlier versions stored it
+
+
+def _content(said: Said) -> tuple[object, ...]:
     return said.queue, said.uid, said.annotator, said.verdict, said.chosen
 
 

@@ -10,10 +10,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from poolwright.annotation.judging import JudgedGroup, judge_group, votes_given
+from poolwright.annotation.deciding.judging import JudgedGroup, judge_group, votes_given
+from poolwright.annotation.deciding.rules import NONE, Votes, count_votes, decide, reviewed
 from poolwright.annotation.queue.queue import Queue
 from poolwright.annotation.queue.store import Said, SetAside, VerdictStore
-from poolwright.annotation.rules import NONE, Votes, count_votes, decide, reviewed
 from poolwright.annotation.verdicts import MEANINGS, NEGATIVE, POSITIVE, SKIPPED, WITHDRAWN, Verdict, standing
 
 Pair = tuple[str, str]
@@ -119,7 +119,7 @@ class Tally:
         if row is not None and said.about not in ("", self.queue.classes[row]):
             if not said.chosen:
                 return  # about a class that the row had earlier
-            verdict = POSITIVE if said.chosen == self.queue.classes[row] else NEGATIVE
+            verdict = POSITIVE if self.queue.classes[row] in said.chosen else NEGATIVE
             said = replace(said, verdict=verdict, about=self.queue.classes[row])
         if said.verdict == SKIPPED:
             self._skips.setdefault(pair, []).append(said)

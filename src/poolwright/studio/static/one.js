@@ -16,7 +16,7 @@ let zoom = 1;
 function show() {
   const card = desk.cards[0];
   if (!card) { hide(); return; }
-  if (card.uid !== shown) begun = performance.now();
+  if (card.uid !== shown) { begun = performance.now(); unpick(); }
   shown = card.uid;
   fit();
   image.hidden = false;
@@ -40,7 +40,7 @@ async function refill() {
   if (!before || !shown) show();
 }
 
-function give(verdict, chosen = "") {
+function give(verdict, chosen = []) {
   const card = desk.cards[0];
   if (!card || covered()) return;
   remember(card, verdict);
@@ -92,18 +92,24 @@ frame.addEventListener("pointermove", move);
 image.addEventListener("error", () => { if (shown) say("this picture cannot be shown; skip it, or answer unsure", true); });
 
 // Classes to choose from: as many as fit are shown, those that contain what is typed first.
+// If people name all classes that they see, a click picks one or takes it back, and `send` gives the answer.
 const choices = document.getElementById("choices");
 const find = document.getElementById("find");
+const sender = document.getElementById("send");
+const picked = new Set();
 
 function offer() {
   const wanted = find.value.trim().toLowerCase();
   const names = JSON.parse(choices.dataset.choices);
   const begin = names.filter((name) => name.toLowerCase().startsWith(wanted));
   const hold = names.filter((name) => !name.toLowerCase().startsWith(wanted) && name.toLowerCase().includes(wanted));
-  choices.replaceChildren(...[...begin, ...hold].slice(0, 40).map((name, at) => {
+  const found = [...begin, ...hold].slice(0, 40);
+  const more = names.filter((name) => picked.has(name) && !found.includes(name));
+  choices.replaceChildren(...[...found, ...more].map((name, at) => {
     const button = document.createElement("button");
     button.type = "button";
     button.dataset.chosen = name;
+    if (sender) button.setAttribute("aria-pressed", picked.has(name));
     const number = document.createElement("kbd");
     number.textContent = at < 9 ? at + 1 : "";
     const words = document.createElement("span");
@@ -111,6 +117,27 @@ function offer() {
     button.append(number, words);
     return button;
   }));
+}
+
+function pick(name) {
+  if (!sender) { give("positive", [name]); return; }
+  if (!picked.delete(name)) picked.add(name);
+  for (const button of choices.children) button.setAttribute("aria-pressed", picked.has(button.dataset.chosen));
+  count();
+}
+
+function unpick() {
+  picked.clear();
+  if (sender) { offer(); count(); }
+}
+
+function count() {
+  sender.querySelector("span").textContent = picked.size === 1 ? "it shows this class" : `it shows these ${picked.size || ""} classes`;
+}
+
+function send() {
+  if (picked.size) give("positive", [...picked]);
+  else say("choose classes, none of them, or unsure", true);
 }
 
 if (choices) {
@@ -123,6 +150,7 @@ if (choices) {
 }
 
 function unfind() {
+  if (!find.value && document.activeElement !== find) return;
   find.value = "";
   find.blur();
   offer();
@@ -133,10 +161,12 @@ const keys = {
   ArrowLeft: () => choices || give("negative"), n: () => give("negative"),
   "/": () => find && !find.hidden && find.focus(),
   ArrowDown: () => give("unsure"), u: () => give("unsure"),
+  Enter: () => sender && send(),
   ArrowUp: skip, s: skip, z: undo, Backspace: undo, " ": () => closer(), 0: fit,
 };
 document.addEventListener("keydown", (event) => {
   if (typing(event) || covered() || event.repeat) return;
+  if ((event.key === " " || event.key === "Enter") && event.target.closest?.("button, summary, a")) return;
   const card = desk.cards[0];
   if (choices && event.key >= "1" && event.key <= "9") {
     choices.children[event.key - 1]?.click();
@@ -154,10 +184,10 @@ document.addEventListener("keydown", (event) => {
 document.getElementById("verdicts").addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
-  button.blur();
-  if (button.dataset.chosen) { give("positive", button.dataset.chosen); unfind(); }
+  if (!sender || event.detail) button.blur(); // a key leaves it, to pick others
+  if (button.dataset.chosen) { pick(button.dataset.chosen); unfind(); }
   else if (button.dataset.verdict) give(button.dataset.verdict);
-  else ({ skip, undo })[button.dataset.do]();
+  else ({ skip, undo, send })[button.dataset.do]();
 });
 document.getElementById("about").addEventListener("toggle", (event) => {
   if (event.target.open && shown) desk.known(shown, document.getElementById("known"));

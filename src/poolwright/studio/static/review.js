@@ -19,8 +19,10 @@ root.addEventListener("click", (event) => {
   const card = event.target.closest(".differing");
   const button = event.target.closest("button");
   if (!card || !button) return;
-  if ("pick" in button.dataset) decide(card, { chosen: card.querySelector(".pick").value });
-  else decide(card, { verdict: button.dataset.verdict });
+  if ("pick" in button.dataset) {
+    const names = [...card.querySelectorAll("input:checked"), card.querySelector(".pick")].map((input) => input.value);
+    decide(card, { chosen: names.filter(Boolean) });
+  } else decide(card, { verdict: button.dataset.verdict });
 });
 document.addEventListener("keydown", (event) => {
   const card = document.activeElement?.closest(".differing");

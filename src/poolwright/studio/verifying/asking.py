@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.exceptions import HTTPException
 
 from poolwright.annotation.certificate import describe_conclusion
@@ -22,6 +22,7 @@ from poolwright.studio.verifying.live import MOST_AT_ONCE, LiveQueue, QuestionCa
 router = APIRouter(prefix="/verify/{queue}")
 
 _Uid = Annotated[str, Field(max_length=2000)]
+_Class = Annotated[str, Field(max_length=1000)]
 _Key = Annotated[str, Field(min_length=8, max_length=80)]
 
 
@@ -49,14 +50,20 @@ class Take(_Request):
 
 
 class Answered(_Request):
-    """The verdict of a person on a row, or the class that they chose."""
+    """The verdict of a person on a row, or the classes that they chose."""
 
     uid: _Uid
     verdict: Literal["positive", "negative", "unsure", ""] = ""
-    chosen: str = Field("", max_length=1000)
+    chosen: tuple[_Class, ...] = ()
     key: _Key
     seconds: float | None = Field(None, ge=0, le=86_400)
     comment: str = Field("", max_length=1000)
+
+    @field_validator("chosen", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        # A page of an earlier version, whose verdicts wait in the browser, sends one as a text.
+        return ((value,) if value else ()) if isinstance(value, str) else value
 
 
 class Say(_Request):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from secrets import SystemRandom
 
 from poolwright.annotation.queue.queue import Queue
@@ -25,20 +25,22 @@ def in_turns(lines: Iterable[Iterator[int]]) -> Iterator[int]:
         left = [line for line in left if line not in ended]
 
 
-def verdict_of(queue: Queue, about: str, verdict: str, chosen: str) -> str:
+def verdict_of(queue: Queue, about: str, verdict: str, chosen: Sequence[str]) -> str:
     """Return the verdict on a row.
 
     Args:
         queue: the queue.
         about: class of the row.
         verdict: the verdict as it was sent.
-        chosen: the class that the person chose, or ''.
+        chosen: the classes that the person chose, if they chose any.
 
     Raises:
-        InputError: the class is none of the queue.
+        InputError: a class is none of the queue, or there are several where one is wanted.
     """
     if not chosen:
         return verdict
-    if chosen not in queue.choices:
-        raise InputError(f"'{chosen[:60]}' is not a class of the queue '{queue.name}'; reload the page")
-    return POSITIVE if chosen == about else NEGATIVE
+    if wrong := [name for name in chosen if name not in queue.choices]:
+        raise InputError(f"'{wrong[0][:60]}' is not a class of the queue '{queue.name}'; reload the page")
+    if len(chosen) > 1 and not queue.several:
+        raise InputError(f"the queue '{queue.name}' wants one class, not {len(chosen)}; reload the page")
+    return POSITIVE if about in chosen else NEGATIVE

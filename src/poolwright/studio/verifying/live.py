@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from poolwright.annotation.certificate import certificate, write_certificate
+from poolwright.annotation.deciding.judging import JudgedGroup
 from poolwright.annotation.exchange.import_export import as_said, write_answers
 from poolwright.annotation.exchange.read_answers import AnswerFile
-from poolwright.annotation.judging import JudgedGroup
 from poolwright.annotation.queue.queue import Queue
 from poolwright.annotation.queue.store import Said, VerdictStore
 from poolwright.annotation.queue.tally import Snapshot, Tally
-from poolwright.annotation.verdicts import SKIPPED, Verdict
+from poolwright.annotation.verdicts import POSITIVE, SKIPPED, Verdict
 from poolwright.core.errors import InputError
 from poolwright.kernels.selection.hashing import hash64
 from poolwright.studio.verifying.choosing import in_turns, verdict_of
@@ -41,7 +41,7 @@ class QuestionCard:
 
 @dataclass(frozen=True)
 class SentVerdict:
-    """A verdict as a browser sends it, or the class that a person chose.
+    """A verdict as a browser sends it, or the classes that a person chose.
 
     Attributes:
         key: identifies it, and is the same when it is sent again.
@@ -52,7 +52,7 @@ class SentVerdict:
     key: str
     seconds: float | None = None
     comment: str = ""
-    chosen: str = ""
+    chosen: tuple[str, ...] = ()
 
 
 class LiveQueue:
@@ -212,7 +212,9 @@ class LiveQueue:
     def _said(self, annotator: str, one: SentVerdict, act: str) -> Said:
         about = self.queue.classes[self._row(one.uid)]
         verdict, name = verdict_of(self.queue, about, one.verdict, one.chosen), self.queue.name
-        return Said(name, one.uid, annotator, verdict, one.key, act, one.seconds, "", one.comment, about, one.chosen)
+        yes = {about} if self.queue.several and verdict == POSITIVE else set()
+        chosen = tuple(sorted({*one.chosen, *yes}))
+        return Said(name, one.uid, annotator, verdict, one.key, act, one.seconds, "", one.comment, about, chosen)
 
     def _keep(self, said: Sequence[Said]) -> list[Said]:
         kept = self.store.add(said)

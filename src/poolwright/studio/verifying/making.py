@@ -84,13 +84,13 @@ def make(
     target: Annotated[str, Form(max_length=20)] = "99%",
     confidence: Annotated[str, Form(max_length=20)] = "95%",
     overlap: Annotated[int, Form(ge=1, le=20)] = 1,
-    answer: Annotated[str, Form(pattern="^(yes_no|class)$")] = "yes_no",
+    answer: Annotated[str, Form(pattern="^(yes_no|class|classes)$")] = "yes_no",
     reviewers: Annotated[str, Form(max_length=2000)] = "",
 ) -> Response:
     """Make a queue of a finished table's rows, by class."""
     only_owner(session)
     found = studio.opened.table(table)
-    if answer == "class" and question == QUESTION:
+    if answer != "yes_no" and question == QUESTION:
         question = CLASS_QUESTION
     settings = Settings(
         table, "precision", question, _share(target), _share(confidence), overlap, answer=answer,

@@ -31,6 +31,11 @@ class DifferingRow:
     name: str
     said: tuple[Said, ...]
 
+    @property
+    def named(self) -> list[str]:
+        """The classes that people named, sorted."""
+        return sorted({name for one in self.said for name in one.chosen})
+
 
 def differing(now: Snapshot) -> list[DifferingRow]:
     """Return the rows on which people differ and nobody has looked again, in order of their first verdict."""

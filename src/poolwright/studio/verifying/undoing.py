@@ -57,5 +57,5 @@ class Acts:
     def _before(self, said: Said, act: str, key: str) -> Said:
         """Return the earlier verdict of somebody on a row as a new entry."""
         earlier = [one for one in self._said[said.uid, said.annotator] if one.id < said.id]
-        before = earlier[-1] if earlier else replace(said, verdict=WITHDRAWN, chosen="")
+        before = earlier[-1] if earlier else replace(said, verdict=WITHDRAWN, chosen=())
         return replace(before, key=key, act=act, seconds=None, time="", id=0)

@@ -28,7 +28,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from poolwright.annotation.rules import NONE, REJECTED, UNCLEAR, VERIFIED, Rule, differ
+from poolwright.annotation.deciding.rules import NONE, REJECTED, UNCLEAR, VERIFIED, Rule, differ
 from poolwright.kernels.statistics.acceptance_sampling import Judgement, judge, plan, single_bound
 
 Integers = npt.NDArray[np.int64]

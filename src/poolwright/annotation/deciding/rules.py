@@ -34,6 +34,7 @@ class Votes:
         meaning: int64 (v,) index into MEANINGS.
         people: names, sorted.
         rows: number of candidates.
+        chosen: (v,) the classes that each vote names, if people were asked for all that they see.
         skips: int64 (rows,) how often each row was skipped by people who have no vote on it.
         reviewers: those of `people` whose votes decide about rows on which people differ.
         changed: number of answers that were replaced by a later one of the same person.
@@ -45,6 +46,7 @@ class Votes:
     people: tuple[str, ...]
     rows: int
     skips: Integers
+    chosen: tuple[tuple[str, ...], ...] = ()
     reviewers: frozenset[str] = frozenset()
     changed: int = 0
 
@@ -68,6 +70,7 @@ class Votes:
             people,
             len(uids),
             skips,
+            tuple(verdict.chosen for verdict in last),
             frozenset(people).intersection(reviewers),
             sum(verdict.verdict in MEANINGS for verdict in given) - len(last),
         )
