@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import floor
 from typing import Any
 
@@ -52,9 +52,8 @@ def _by_group(certificate: Mapping[str, Any]) -> str:
     if any(group["conclusion"] == "met" for group in groups):
         words += f" Lower limits hold with {certificate['confidence']:.0%} confidence, upper ones with certainty."
     if not all(line[-1] for line in lines):
-        words += " A class without limits was looked at in part, and not by chance."
-    table = grid(head, lines, range(1, len(head)))
-    return f"{words}\n\n{table if len(lines) <= _MOST_GROUPS else folded(f'{len(lines):,} classes', table)}"
+        words += " Of a class without limits a part was looked at, and the share is that of the part."
+    return _table(words, head, lines)
 
 
 def _by_class(certificate: Mapping[str, Any]) -> str:
@@ -65,12 +64,12 @@ def _by_class(certificate: Mapping[str, Any]) -> str:
     ]
     head = ("class", "rows that show it", "unclear", "seen by several", "equal pairs", "alpha")
     words = "Classes that people named on these rows; they could name several. Alpha is Krippendorff's."
+    return _table(words, head, lines) if lines else ""
+
+
+def _table(words: str, head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     table = grid(head, lines, range(1, len(head)))
-    return (
-        f"{words}\n\n{table if len(lines) <= _MOST_GROUPS else folded(f'{len(lines):,} classes', table)}"
-        if lines
-        else ""
-    )
+    return f"{words}\n\n{table if len(lines) <= _MOST_GROUPS else folded(f'{len(lines):,} classes', table)}"
 
 
 def _agreement(found: Mapping[str, Any]) -> tuple[str, str, str]:
