@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from tests.annotation.asking import recipe, write_pool
 from tests.annotation.people import annotation
 from tests.annotation.test_verify import desk, give, run, waits
 
+from poolwright import api
 from poolwright.annotation.answers import meanings_of
 from poolwright.annotation.deciding.class_by_class import classes_of_rows, decide_classes
 from poolwright.annotation.deciding.judging import Terms
 from poolwright.annotation.deciding.rules import Rule, Votes
 from poolwright.annotation.verdicts import Verdict
+from poolwright.api import Recipe
 from poolwright.core.errors import InputError, RecipeError
 
 NAMES = {"cat", "dog", "sea otter"}
@@ -145,6 +148,12 @@ def test_the_decided_classes_are_a_column(tmp_path: Path, format: str) -> None:
     assert counts == {name: sum(name in names for names in seen.values()) for name in ("boat", "cat", "dog")}
     (found,) = table.folder.rglob("certificate.json")
     assert json.loads(found.read_text())["classes"] == values["classes"]
+    if format == "csv":
+        data = yaml.safe_load((tmp_path / "recipe.yaml").read_text())
+        release = {"table": "good", "layout": "parquet", "images": "none", "figures": False, "to": "out"}
+        api.run(Recipe.from_data({**data, "releases": [release]}, tmp_path), tmp_path / "run")
+        assert f"| boat | {counts['boat']} | 0 | 0 |  |  |" in (tmp_path / "out/README.md").read_text()
+        assert api.verify(tmp_path / "out").ok
 
 
 def test_what_cannot_be_written_in_one_answer(tmp_path: Path) -> None:

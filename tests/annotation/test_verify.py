@@ -430,6 +430,14 @@ def test_two_steps_of_a_table_have_a_desk_each(tmp_path: Path) -> None:
     assert [one.name for one in documents] == ["certificate", "certificate-2"], "neither replaces the other"
 
 
+def test_steps_of_two_kinds_have_a_desk_each(tmp_path: Path) -> None:
+    truth = write_pool(tmp_path)
+    made = recipe(tmp_path, before=[{"verify": {"class": "label"}}], verb="selection_frequency")
+    waits(made, tmp_path)
+    give(tmp_path, "ada", honest(tmp_path, truth))
+    assert waits(made, tmp_path).startswith("good.2: waiting for ")
+
+
 def test_rows_without_class_have_a_reason(tmp_path: Path) -> None:
     truth = write_pool(tmp_path)
     made = recipe(tmp_path, before=[{"derive": {"label": "case when label = 'dog' then null else label end"}}])

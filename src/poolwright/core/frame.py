@@ -129,7 +129,7 @@ class Context:
         documents: folder for what a release shows next to the data of this table, see `documents`; None outside a run.
         others: opens the rows that a step names as its `others`, see `roles.JoiningStep`.
         work: folder for files that nobody needs after the fit; None for that of the system.
-        number: which of the steps with its verb in the table it is, from 0.
+        number: number of steps of the same verb before it in the table, or of those that ask people if it does.
     """
 
     key: int = 0

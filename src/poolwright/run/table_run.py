@@ -419,18 +419,19 @@ def note_pace(folder: Path, name: str, pace: Mapping[str, Any]) -> None:
 
 
 def numbered_by_verb(steps: Sequence[Step]) -> Iterator[tuple[int, Step]]:
-    """Yield each step with the number of steps of the same verb before it."""
-    seen: Counter[str] = Counter()
+    """Yield each step with the number of steps of the same verb before it, or of those that ask people if it does."""
+    seen: Counter[str | type] = Counter()
     for step in steps:
-        yield seen[step.verb], step
-        seen[step.verb] += 1
+        kind = AnnotationStep if isinstance(step, AnnotationStep) else step.verb
+        yield seen[kind], step
+        seen[kind] += 1
 
 
 def worklist_of(folder: Path, number: int = 0) -> Path:
     """Return the folder of the questions to people about a table, and of their answers, next to the run's tables.
 
     Args:
-        number: number of steps of the same verb before the one that asks.
+        number: number of steps that ask people before this one.
     """
     return folder.parent.parent / "verify" / (f"{folder.name}.{number + 1}" if number else folder.name)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import floor
 from typing import Any
 
@@ -24,7 +24,8 @@ def accuracy_section(facts: ReleaseFacts) -> str:
     elif not words and facts.release.has(LABEL):
         words = ["Labels are those of the source; nobody has verified them here."]
     classifiers = [classifier_section(table) for table in facts.family.tables]
-    tables = [_by_group(work.certificate) for work in facts.people if work.certificate]
+    certificates = [work.certificate for work in facts.people if work.certificate]
+    tables = [table(found) for found in certificates for table in (_by_group, _by_class)]
     body = ["## Accuracy", "\n".join(words), *tables] if words else []
     return "\n\n".join(part for part in (*body, *classifiers) if part)
 
@@ -51,9 +52,30 @@ def _by_group(certificate: Mapping[str, Any]) -> str:
     if any(group["conclusion"] == "met" for group in groups):
         words += f" Lower limits hold with {certificate['confidence']:.0%} confidence, upper ones with certainty."
     if not all(line[-1] for line in lines):
-        words += " A class without limits was looked at in part, and not by chance."
+        words += " Of a class without limits a part was looked at, and the share is that of the part."
+    return _table(words, head, lines)
+
+
+def _by_class(certificate: Mapping[str, Any]) -> str:
+    """Return the classes that people named, if they named all that they saw, and how far they agree; '' if not."""
+    lines = [
+        [plain(one["class"]), f"{one['rows']:,}", f"{one['unclear']:,}", *_agreement(one["agreement"])]
+        for one in certificate.get("classes", ())
+    ]
+    head = ("class", "rows that show it", "unclear", "seen by several", "equal pairs", "alpha")
+    words = "Classes that people named on these rows; they could name several. Alpha is Krippendorff's."
+    return _table(words, head, lines) if lines else ""
+
+
+def _table(words: str, head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     table = grid(head, lines, range(1, len(head)))
     return f"{words}\n\n{table if len(lines) <= _MOST_GROUPS else folded(f'{len(lines):,} classes', table)}"
+
+
+def _agreement(found: Mapping[str, Any]) -> tuple[str, str, str]:
+    if not found["rows"]:
+        return "0", "", ""
+    return f"{found['rows']:,}", f"{found['pairwise']:.1%}", f"{found['krippendorff_alpha']:.2f}"
 
 
 def _limits(group: Mapping[str, Any]) -> str:
