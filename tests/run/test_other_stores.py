@@ -1,8 +1,8 @@
 """Pools and run folders in Google Cloud Storage and Azure Blob Storage, as their emulators speak on loopback.
 
-That of Azure is no Python package: `npm install azurite`, start `azurite-blob --inMemoryPersistence --skipApiVersionCheck
---disableTelemetry`, and set `AZURE_STORAGE_CONNECTION_STRING` to the connection string of its documentation; else the
-tests of Azure are skipped.
+That of Azure is no Python package: `npm install azurite`, start `azurite-blob --inMemoryPersistence
+--skipApiVersionCheck --disableTelemetry`, and set `AZURE_STORAGE_CONNECTION_STRING` to the connection string of its
+documentation; else the tests of Azure are skipped.
 """
 
 from __future__ import annotations
@@ -37,8 +37,6 @@ def gs(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     pytest.importorskip("gcsfs")
     server = pytest.importorskip("gcp_storage_emulator.server").create_server("127.0.0.1", 0, True, "pools")
     server.start()
-    while server._api._httpd is None:
-        pass
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server._api._httpd.server_port}")
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "tests")
     yield "gs://pools"
@@ -90,6 +88,11 @@ def test_a_pool_is_listed_and_read_in_ranges_and_a_run_folder_goes_on_elsewhere(
         recipe = make_recipe(tmp_path / name, STEPS, pools=pools)
         made.append(api.run(recipe, f"{bucket}/runs/x").folder)
         assert made[-1] == work_folder(recipe, f"{bucket}/runs/x")
+        system.pipe_file(f"{bucket}/runs/x/tags/seen.csv", b"uid\n")
+        (made[0] / "tags").mkdir(exist_ok=True)
+        (made[0] / "tags/mine.csv").write_text("uid\n")
+    api.run(make_recipe(tmp_path / "first", STEPS, pools=pools), f"{bucket}/runs/x")
+    assert (made[1] / "tags/seen.csv").read_bytes() == system.cat_file(f"{bucket}/runs/x/tags/mine.csv") == b"uid\n"
     local = api.run(make_recipe(tmp_path, STEPS, pools=pools)).folder
     wanted = [
         {path: content for path, content in final_files(folder).items() if path.startswith("tables/")}
@@ -98,7 +101,7 @@ def test_a_pool_is_listed_and_read_in_ranges_and_a_run_folder_goes_on_elsewhere(
     assert wanted[0] == wanted[1] == wanted[2] != {}
     system.invalidate_cache()
     named = json.loads(system.cat_file(f"{bucket}/runs/x/{MANIFEST}"))["files"]
-    assert all(system.cat_file(f"{bucket}/runs/x/{name}") == (made[1] / name).read_bytes() for name in named)
+    assert all(system.cat_file(f"{bucket}/runs/x/{name}") == (made[0] / name).read_bytes() for name in named)
 
 
 def test_what_is_removed_is_gone_and_a_folder_is_held_by_one(bucket: str) -> None:
