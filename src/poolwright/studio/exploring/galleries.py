@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from poolwright.inspect.views.build import DROPPED_BY
@@ -40,7 +41,7 @@ class Gallery:
         title, words: what it shows.
         url: its page, relative to the pages of the table.
         step: the step of a recipe that acts on it; '' if that depends on a threshold to be chosen.
-        strip: the URL of its first pictures; '' for none.
+        strip: the URL of a few of its pictures; '' for none.
     """
 
     title: str
@@ -67,10 +68,10 @@ def galleries(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
 
 
 @router.get("/explore/{name}/strip")
-def strip(request: Request, views: ViewsOf, name: str) -> Response:
-    """Return the first pictures of a gallery."""
+def strip(request: Request, views: ViewsOf, name: str, start: Annotated[int, Query(ge=0, le=1 << 40)] = 0) -> Response:
+    """Return a few pictures of a gallery."""
     view, asked, search = read_again(request, views, name)
-    cards: list[RowCard] = cards_of(view, asked, search, 0)[1][:_STRIP]
+    cards: list[RowCard] = cards_of(view, asked, search, start)[1][:_STRIP]
     return page(request, "explore_strip.html.j2", base=base_of(name), of=view.digest, cards=cards)
 
 
@@ -88,7 +89,8 @@ def _cuts(view: View) -> Iterator[Gallery]:
         query = PageState(filter=Filter((Between(edge.column, edge.low, edge.high),)), sort=edge.column).query()
         title = f"Both sides of {edge.column} {shown(view.column(edge.column), edge.cut)}"
         step = steps_of(view, _kept_side(edge), None)
-        yield Gallery(title, f"dropped: {edge.reason}", f"?{query}", step, f"/strip?{query}")
+        middle = max(0, edge.below - _STRIP // 2)
+        yield Gallery(title, f"dropped: {edge.reason}", f"?{query}", step, f"/strip?{query}&start={middle}")
 
 
 def _kept_side(edge: Edge) -> PageState:
