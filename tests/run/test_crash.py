@@ -39,6 +39,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> api.Recipe:
     """A table of two units with a stage, whose rows are admitted by partitions, and a release, below `disk`."""
     monkeypatch.setattr(source, "UNIT_ROWS", 64 * 30)
     monkeypatch.setattr(admit, "_AT_ONCE", 30)
+    monkeypatch.setattr(admit, "_HASHES_AT_ONCE", 30)
     monkeypatch.setattr(admit, "_FEWEST", 2)
     write_pool(tmp_path, make_rows(60), parts=2)
     (tmp_path / "disk" / "run").mkdir(parents=True)

@@ -15,6 +15,7 @@ from poolwright import api
 from poolwright.core.errors import BadPart, ChangedError, InputError, PoolwrightError, TooManyBad
 from poolwright.demo.demo import clip_folder
 from poolwright.demo.world import draw_world
+from poolwright.kernels.selection.hashing import hash64
 from poolwright.run import admit
 from poolwright.run.sources import source
 from poolwright.run.table_run import TableRun
@@ -113,6 +114,7 @@ def test_a_row_without_uid_and_a_repeated_uid_are_dropped_and_told(pool: Path) -
 @pytest.mark.parametrize("most", [6_000, 100])
 def test_of_rows_with_one_uid_the_first_is_kept(pool: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     monkeypatch.setattr(admit, "_AT_ONCE", most)
+    monkeypatch.setattr(admit, "_HASHES_AT_ONCE", most)
     numbers = np.random.default_rng(3).integers(0, 1200, 6000)
     numbers[::50] = 10_000 + np.arange(120)
     uids = [f"photo-{number}" for number in numbers]
@@ -126,6 +128,7 @@ def test_of_rows_with_one_uid_the_first_is_kept(pool: Path, monkeypatch: pytest.
 def test_uids_of_one_hash_stay_two(pool: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     """What is refused does not depend on hashes, nor on whether rows are compared in memory or by partitions."""
     monkeypatch.setattr(admit, "_AT_ONCE", most)
+    monkeypatch.setattr(admit, "_HASHES_AT_ONCE", most)
     monkeypatch.setattr(
         admit, "hash64", lambda uids, key: np.array([len(uid or "") for uid in uids.to_pylist()], np.uint64)
     )
@@ -137,6 +140,35 @@ def test_uids_of_one_hash_stay_two(pool: Path, monkeypatch: pytest.MonkeyPatch, 
     assert table.read(["uid"])["uid"].to_pylist() == kept
     assert table.record.funnel[0].dropped == {"missing_uid": 2, "duplicate_uid": 2}
     assert not (table.folder / "work").exists()
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("hashes", [1, 40, 2**64 - 1])
+@pytest.mark.parametrize("sought", [0, 5, 1_000])
+def test_rows_are_refused_whatever_their_hashes_are(
+    pool: Path, monkeypatch: pytest.MonkeyPatch, in_memory: bool, hashes: int, sought: int
+) -> None:
+    if not in_memory:
+        for name in ("_AT_ONCE", "_HASHES_AT_ONCE"):
+            monkeypatch.setattr(admit, name, 20)
+    monkeypatch.setattr(source, "UNIT_ROWS", 64 * 30)
+    monkeypatch.setattr(admit, "_SOUGHT", sought)
+    monkeypatch.setattr(admit, "hash64", lambda uids, key: hash64(uids, key) % np.uint64(hashes))
+    generator = np.random.default_rng(hashes % 97)
+    uids: list[str | None] = [f"photo-{number}" for number in generator.permutation(200)]
+    for at, row in zip(generator.permutation(200)[:12], [None, "", *range(10)], strict=True):
+        uids[at] = uids[int(row)] if isinstance(row, int) else row
+    write_pool(pool, make_rows(200).set_column(0, "uid", pa.array(uids)))
+    table = api.run(make_recipe(pool, steps=[], max_bad="10%"), pool / "run").tables["chosen"]
+    kept = [uid for uid in dict.fromkeys(uids) if uid]
+    assert table.read(["uid"])["uid"].to_pylist() == kept
+    missing = sum(not uid for uid in uids)
+    assert table.record.funnel[0].dropped == {"missing_uid": missing, "duplicate_uid": 200 - missing - len(kept)}
+
+
+def test_uids_that_do_not_repeat_are_read_once(pool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admit, "UidRows", None)
+    assert api.run(make_recipe(pool, steps=[]), pool / "run").tables["chosen"].record.rows_kept == 6_000
 
 
 def test_too_many_bad_rows_stop_the_run(pool: Path) -> None:

@@ -50,6 +50,15 @@ class SourceStep(Step):
         """
         raise NotImplementedError
 
+    def is_passing(self, folder: Path, path: str) -> bool:
+        """Whether a file that `prepare` writes is of no use to another machine that goes on: it is not copied there.
+
+        Args:
+            folder: where `prepare` writes.
+            path: of the file in it, with '/'.
+        """
+        return False
+
     def rows(self, source: Table, folder: Path) -> Pool:
         """Return the rows of the source together with what `prepare` made from them."""
         raise NotImplementedError

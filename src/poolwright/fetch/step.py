@@ -24,6 +24,7 @@ from poolwright.fetch.http.network import import_httpcore
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import CLASSES
 from poolwright.fetch.rows import FETCH_ERROR, FetchedRows, with_outcomes
+from poolwright.fetch.shards.folder import is_of_begun_shard
 
 
 class Fetch(FetchOptions, SourceStep):
@@ -70,6 +71,9 @@ class Fetch(FetchOptions, SourceStep):
                 "'retry: all' in the step does"
             )
         return {"seconds": round(seconds, 3), "rows_per_second": round(fetched.rows_now / seconds, 3)}
+
+    def is_passing(self, folder: Path, path: str) -> bool:
+        return is_of_begun_shard(folder, path)
 
     def rows(self, source: Table, folder: Path) -> FetchedRows:
         return FetchedRows(table=str(source.folder), images=str(folder), shard_rows=self.shard_rows)

@@ -17,8 +17,8 @@ from poolwright.jobs.dry_run import DryRun, size_of, workers_of
 from poolwright.run.plan import TablePlan
 from poolwright.run.sources.source import IMAGE_UNIT_ROWS, UNIT_ROWS
 
-_DEALT = 44
-"""Bytes of a row that admission deals out, with a uid of 20 bytes: they are written once and read once."""
+_DEALT = 8
+"""Bytes of a row that admission deals out, the hash of its uid: they are written once and read once."""
 _GIGA = 1e9
 
 

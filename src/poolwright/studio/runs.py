@@ -24,6 +24,7 @@ from poolwright.core.errors import PoolwrightError
 from poolwright.core.table import Table
 from poolwright.run.lock import run_lock
 from poolwright.run.memory import MEMORY
+from poolwright.run.remote.folder import studio_folder
 from poolwright.studio.access import FOLDER, Access
 from poolwright.studio.app import base_app, create_app
 from poolwright.studio.entering import router as entering
@@ -148,6 +149,7 @@ class Runs:
                 raise HTTPException(404, "there is no such run in this folder any more")
             folder = await to_thread.run_sync(run_of, path)
             async with AsyncExitStack() as opening:
+                await to_thread.run_sync(opening.enter_context, studio_folder(folder))
                 opening.enter_context(run_lock(folder / FOLDER))
                 app = await to_thread.run_sync(create_app, folder, self.access)
                 await opening.enter_async_context(app.router.lifespan_context(app))

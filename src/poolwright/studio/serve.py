@@ -64,12 +64,14 @@ def serve(
         RecipeError: the address is taken or not of this machine, or not a loopback one with `frame`, or an annotator's
             name is not valid.
         InputError: the folder is nothing that can be opened.
+        PoolwrightError: it is the work folder of a remote run folder, and another studio is at work on that.
     """
     for module in ("fastapi", "uvicorn", "python_multipart", "jinja2", "itsdangerous"):
         _check_installed(module)
     import uvicorn
 
     from poolwright.run.lock import run_lock
+    from poolwright.run.remote.folder import refuse_remote, studio_folder
     from poolwright.studio.app import create_app
     from poolwright.studio.opening import run_of, runs_cache
     from poolwright.studio.rooted import Framed
@@ -78,11 +80,12 @@ def serve(
     people = [check_name(name) for name in annotators]
     if frame and not is_loopback(host):
         raise RecipeError(f"a studio in a frame is for this machine only; leave out --host {host}, or --frame")
+    refuse_remote(folder)
     path = Path(folder).expanduser()
     several = bool(runs_below(path))
     home = runs_cache(path) if several else run_of(path)
     access = make_access(home, host, names)
-    with run_lock(home / FOLDER), closing(_listening(host, port)) as listening:
+    with studio_folder(home), run_lock(home / FOLDER), closing(_listening(host, port)) as listening:
         app: ASGIApp = Runs(path, access) if several else create_app(home, access)
         found = links(access, listening.getsockname()[1], people)
         if frame:

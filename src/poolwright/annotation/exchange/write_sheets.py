@@ -79,7 +79,6 @@ def ask(worklist: Path, candidates: Candidates, rows: Sequence[int], asked: Aske
     Raises:
         InputError: the rows cannot be asked about in this format.
     """
-    make_folder(worklist / VERDICTS)
     if form.instructions:
         show(worklist, form.instructions)
     sheets, tables = asked.sheets, [asked.rows]
@@ -99,6 +98,7 @@ def ask(worklist: Path, candidates: Candidates, rows: Sequence[int], asked: Aske
 
 def restore(worklist: Path, asked: AskedRows, names: Collection[str], form: Form) -> None:
     """Write missing files of these sheets and the instructions again; existing files stay unchanged."""
+    make_folder(worklist / VERDICTS)
     for name in names:
         if (worklist / SHEETS / next(iter(asked.sheets[name]))).exists():
             continue

@@ -60,10 +60,11 @@ CREATE TABLE IF NOT EXISTS gold (
     by TEXT NOT NULL
 );
 """
+TABLES = ("verdicts", "set_aside", "gold")
 _GUARDS = "".join(
     f"CREATE TRIGGER IF NOT EXISTS {table}_{verb} BEFORE {verb} ON {table} "
     f"BEGIN SELECT RAISE(ABORT, 'verdicts are a history: nothing is changed or removed'); END;\n"
-    for table in ("verdicts", "set_aside", "gold")
+    for table in TABLES
     for verb in ("UPDATE", "DELETE")
 )
 

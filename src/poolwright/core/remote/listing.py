@@ -91,7 +91,7 @@ def info_of(url: str) -> RemoteFile:
     system, path = file_system(url)
     try:
         with reaching(url):
-            return _described(url, retried(lambda: system.info(path)))
+            return described(url, retried(lambda: system.info(path)))
     except FileNotFoundError:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url) from None
 
@@ -164,15 +164,15 @@ def files_below(root: str) -> list[str]:
         InputError: the server fails, refuses, or cannot be reached.
     """
     system, top = file_system(root)
-    described, cut = scheme_of(root) in (*_S3, *_GCS, *_AZURE), len(top.rstrip("/"))
+    listed_with_digests, cut = scheme_of(root) in (*_S3, *_GCS, *_AZURE), len(top.rstrip("/"))
     with _lock:
-        if not described or (root not in _listings) or time.monotonic() - _listings[root][0] > _FRESH:
+        if not listed_with_digests or (root not in _listings) or time.monotonic() - _listings[root][0] > _FRESH:
             with reaching(root):
-                found: Any = retried(lambda: system.find(top, detail=described))
-            if not described:
+                found: Any = retried(lambda: system.find(top, detail=listed_with_digests))
+            if not listed_with_digests:
                 return [str(path)[cut:].lstrip("/") for path in found]
             _listings.clear()
-            files = {str(path)[cut:].lstrip("/"): _described(root, info) for path, info in found.items()}
+            files = {str(path)[cut:].lstrip("/"): described(root, info) for path, info in found.items()}
             _listings[root] = time.monotonic(), files
         return list(_listings[root][1])
 
@@ -209,11 +209,12 @@ def _listed(folder: str, files: list[str]) -> dict[str, RemoteFile]:
     found = {}
     for url in files:
         entry = by_name.get(url.rpartition("/")[2])
-        found[url] = info_of(url) if entry is None else _described(url, entry)
+        found[url] = info_of(url) if entry is None else described(url, entry)
     return found
 
 
-def _described(url: str, info: Mapping[str, Any]) -> RemoteFile:
+def described(url: str, info: Mapping[str, Any]) -> RemoteFile:
+    """Return a remote file as fsspec's `info` describes it."""
     digest = content_of(url, info)
     state = digest or next((str(info[key]) for key in _CHANGES if info.get(key)), "")
     return RemoteFile(int(info.get("size") or 0), state, digest)

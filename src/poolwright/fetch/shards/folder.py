@@ -136,6 +136,14 @@ class FetchFolder:
         return self.work / f"{shard_name(shard)}.json"
 
 
+def is_of_begun_shard(folder: Path, path: str) -> bool:
+    """Whether a file in the folder of a fetch is the journal of a shard that was never finished."""
+    top, _, name = path.rpartition("/")
+    shard, _, suffix = name.partition(".")
+    is_journal = top == WORK and shard.isdigit() and suffix in ("jsonl", "bytes")
+    return is_journal and not (folder / WORK / f"{shard}.json").exists()
+
+
 def _described(value: Any) -> str:
     return (
         ", ".join(f"{name} ({source})" for name, source in value.items()) if isinstance(value, Mapping) else str(value)

@@ -1,4 +1,4 @@
-"""Hold a remote run folder: an object names its owner and until when, and is renewed while the owner runs."""
+"""Hold a remote run folder, or its studio: an object names the owner and until when, and is renewed while it runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from poolwright.core.errors import PoolwrightError
 from poolwright.run.remote.store import RunStore
 
-LEASE = "run.lease"
+LEASE, STUDIO = "run.lease", "studio.lease"
 VALID, RENEWED = 180.0, 30.0
 """Seconds for which a lease holds, and after which its owner renews it."""
 
@@ -24,15 +24,16 @@ class Lease:
 
     Args:
         store: the run folder.
+        name: of the lease: `STUDIO` for the one process that asks people.
 
     Raises:
         PoolwrightError: another process holds it.
     """
 
-    def __init__(self, store: RunStore) -> None:
-        self._store = store
+    def __init__(self, store: RunStore, name: str = LEASE) -> None:
+        self._store, self._name = store, name
         self._owner, self._renewed = token_hex(8), 0.0
-        if (found := store.read(LEASE)) and not _is_over(found):
+        if (found := store.read(name)) and not _is_over(found):
             raise self._held_by(found)
         self._write()
         time.sleep(SETTLED)
@@ -44,7 +45,7 @@ class Lease:
         Raises:
             PoolwrightError: another process has taken it over, since it was not renewed in time.
         """
-        found = self._store.read(LEASE)
+        found = self._store.read(self._name)
         if found is None or found.get("owner") != self._owner:
             raise self._held_by(found or {})
         if time.monotonic() - self._renewed >= RENEWED / 2:
@@ -52,20 +53,21 @@ class Lease:
 
     def end(self) -> None:
         """Give the run folder back."""
-        found = self._store.read(LEASE)
+        found = self._store.read(self._name)
         if found and found.get("owner") == self._owner:
-            self._store.remove(LEASE)
+            self._store.remove(self._name)
 
     def _write(self) -> None:
         until = time.time() + VALID
         who = {"owner": self._owner, "process": os.getpid(), "host": socket.gethostname(), "until": until}
-        self._store.write(LEASE, who)
+        self._store.write(self._name, who)
         self._renewed = time.monotonic()
 
     def _held_by(self, found: dict[str, Any]) -> PoolwrightError:
         left = max(float(found.get("until", 0)) - time.time(), 0)
         return PoolwrightError(
-            f"{self._store.url}: another process is using it (process {found.get('process')} on {found.get('host')}); "
+            f"{self._store.url}: another {'studio' if self._name == STUDIO else 'process'} is using it "
+            f"(process {found.get('process')} on {found.get('host')}); "
             f"wait for it, or stop it first: what it has not renewed is free in {left:.0f} s"
         )
 

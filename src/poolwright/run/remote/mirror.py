@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -17,18 +17,14 @@ from typing import Any, NamedTuple
 
 from poolwright.core.errors import InputError
 from poolwright.core.files import PARTIAL, digest_file, make_folder, remove, write_text
-from poolwright.run.lock import LOCK
-from poolwright.run.remote.lease import LEASE, Lease
+from poolwright.run.remote.contents import SERIAL, Passing, files_of_run, is_answer
+from poolwright.run.remote.lease import LEASE, STUDIO, Lease
 from poolwright.run.remote.store import RunStore
 
 MANIFEST = "manifest.json"
-SERIAL = "remote.json"
-"""In the local folder: which manifest it was last the same as."""
-
 _State = tuple[int, int, int]
 _FORMAT = 1
 _THREADS = 4
-_LOCAL = (SERIAL, LOCK, f"{LOCK}.holder")
 
 
 class Stored(NamedTuple):
@@ -45,25 +41,26 @@ class Mirror:
         store: the remote run folder.
         folder: the local one; it is brought to the state of the remote one, unless it has gone on from there.
         lease: held on the remote run folder.
+        passing: which files are of no use elsewhere.
 
     Raises:
         InputError: the store fails, or holds something else than a run.
     """
 
-    def __init__(self, store: RunStore, folder: Path, lease: Lease) -> None:
-        self._store, self._folder, self._lease = store, folder, lease
+    def __init__(self, store: RunStore, folder: Path, lease: Lease, passing: Passing) -> None:
+        self._store, self._folder, self._lease, self._passing = store, folder, lease, passing
         found = store.read(MANIFEST) or {"format": _FORMAT, "serial": 0, "files": {}}
         if found.get("format") != _FORMAT:
             raise InputError(f"{store.url}/{MANIFEST}: is of another version of poolwright; run in another folder")
         self._serial = int(found["serial"])
-        self._named = {name: Stored(*entry) for name, entry in found["files"].items()}
+        self._named = {name: Stored(*entry) for name, entry in found["files"].items() if not is_answer(name)}
         self._seen: dict[str, tuple[_State, Stored]] = {}
         if _serial(folder) != self._serial:
             self._pull()
 
     def _pull(self) -> None:
         """Bring the local folder to the state of the manifest."""
-        for path in _files(self._folder):
+        for path in files_of_run(self._folder, lambda _: False):
             if path not in self._named:
                 remove(self._folder / path)
         with ThreadPoolExecutor(_THREADS) as threads:
@@ -117,7 +114,7 @@ class Mirror:
         """
         self.sync()
         for name in self._store.names():
-            if name not in self._named and name not in (MANIFEST, LEASE):
+            if name not in self._named and name not in (MANIFEST, LEASE, STUDIO) and not is_answer(name):
                 self._store.remove(name)
 
     def _send(self, names: Iterable[str], now: Mapping[str, Stored]) -> dict[str, Stored]:
@@ -146,7 +143,7 @@ class Mirror:
         self._save_serial()
 
     def _save_serial(self) -> None:
-        write_text(self._folder / SERIAL, json.dumps({"serial": self._serial}))
+        write_text(self._folder / SERIAL, json.dumps({"url": self._store.url, "serial": self._serial}))
 
     def _snapshot(self) -> dict[str, Stored]:
         """Return the files as they are: with every mark that something is done, the files from before it.
@@ -154,9 +151,9 @@ class Mirror:
         What is written between two looks may be missed by the first; so marks are those of the first look that are
         still the same, and all else is from the second.
         """
-        marks = {name: self._state(name) for name in _files(self._folder) if _is_mark(name)}
+        marks = {name: self._state(name) for name in self._files() if _is_mark(name)}
         found: dict[str, Stored] = {}
-        for name in _files(self._folder):
+        for name in self._files():
             state = self._state(name)
             if state is None or (_is_mark(name) and marks.get(name) != state):
                 continue
@@ -165,6 +162,9 @@ class Mirror:
                     self._seen[name] = state, Stored(state[0], digest_file(self._folder / name))
             found[name] = self._seen[name][1]
         return found
+
+    def _files(self) -> Iterable[str]:
+        return files_of_run(self._folder, self._passing)
 
     def _state(self, name: str) -> _State | None:
         """Return what changes with a file: size, time and inode; None if it is gone."""
@@ -185,13 +185,3 @@ def _serial(folder: Path) -> int:
         found: Any = json.loads((folder / SERIAL).read_text(encoding="utf-8"))
         return int(found["serial"])
     return -1
-
-
-def _files(folder: Path) -> Iterator[str]:
-    """Yield the files of a run folder that are whole and not of this machine alone, as relative POSIX paths."""
-    for top, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.endswith(PARTIAL) and name != "logs")
-        for name in sorted(names):
-            path = os.path.relpath(os.path.join(top, name), folder).replace(os.sep, "/")
-            if not name.endswith(PARTIAL) and path not in _LOCAL and not path.startswith("run.shared"):
-                yield path

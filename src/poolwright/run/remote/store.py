@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from poolwright.core.errors import InputError
 from poolwright.core.remote.failures import reaching, retried
+from poolwright.core.remote.listing import described
 from poolwright.core.remote.schemes import file_system
 
 T = TypeVar("T")
@@ -82,6 +83,22 @@ class RunStore:
         self._system.invalidate_cache()
         found = self._tried("", lambda: self._system.find(self._top))
         return [str(path)[len(self._top.rstrip("/")) + 1 :] for path in found]
+
+    def states(self, folder: str) -> dict[str, str]:
+        """Return the state of each object below a folder, a text that changes when the object does, by name."""
+        self._system.invalidate_cache()
+        found = self._tried(folder, lambda: self._system.find(self._path(folder), detail=True))
+        cut = len(self._path(""))
+        return {str(path)[cut:]: described(self.url, info).state for path, info in found.items()}
+
+    def state(self, name: str) -> str | None:
+        """Return the state of an object, as `states` does; None if there is none."""
+        self._system.invalidate_cache()
+        try:
+            info = self._tried(name, lambda: self._system.info(self._path(name)))
+        except FileNotFoundError:
+            return None
+        return described(self.url, info).state
 
     def remove(self, name: str) -> None:
         """Remove an object, if it is there."""
