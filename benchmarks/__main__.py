@@ -43,6 +43,9 @@ WANTED = {
     "embed": "our images/s over a bare forward loop; at least 0.85",
     "tars": "a webdataset release of pictures of 30 kB: `tar`'s time to copy them over ours; at least 0.8",
     "tars-open": "a pool of 1,000 tars opened by its index: our seconds over 2; at most 1",
+    "release-huggingface": "a Hugging Face release of pictures of 30 kB: time of datasets, the faster of save_to_disk "
+    "and Parquet as for push_to_hub, over ours; at least 2",
+    "report": "of a run over 1 million rows: time of a plain summary by DuckDB and matplotlib over ours; at least 1",
     "listing": "100,000 objects in S3 (moto) listed, with their ETags, as a pool: our time over boto3's; at most 1.5",
     "text": "a CSV of 3 million rows: seconds of one worker over those of one per core; more than 1",
     "text-gz": "the same, packed by gzip",

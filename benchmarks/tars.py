@@ -11,19 +11,12 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from PIL import Image
-
+from benchmarks.pictures import IMAGES, picture_table
 from benchmarks.timing import fresh_folder, in_turn, python
-from poolwright.api import Recipe
 
-IMAGES, IMAGE_BYTES = int(os.environ.get("POOLWRIGHT_BENCH_IMAGES", 20_000)), 30_000
 TARS, SAMPLES = 1_000, 40
 
 RELEASE = """
@@ -71,7 +64,7 @@ def run(work: Path, backend: str = "release") -> float:
 
 
 def _release(work: Path) -> float:
-    table = _table(work)
+    table = picture_table(work)
     commands = {
         "tar": python(COPY, work / "images", work / "copy.tar"),
         "poolwright": python(RELEASE, table, work / "out"),
@@ -80,25 +73,6 @@ def _release(work: Path) -> float:
     for name, usage in used.items():
         print(f"  {name}: {usage.seconds:.2f} s, peak {usage.peak / 1e9:.2f} GB")
     return used["tar"].seconds / used["poolwright"].seconds
-
-
-def _table(work: Path) -> Path:
-    """A table of JPEG files of 30 kB each, below one folder per thousand."""
-    if not (work / "run" / "tables" / "all" / "table.json").exists():
-        fresh_folder(work / "images")
-        space = io.BytesIO()
-        Image.new("RGB", (64, 64), (90, 60, 30)).save(space, "JPEG")
-        start, draw = space.getvalue(), np.random.default_rng(0)
-        paths = [f"{number // 1_000:03d}/{number:06d}.jpg" for number in range(IMAGES)]
-        for path in paths:
-            (work / "images" / path).parent.mkdir(exist_ok=True)
-            (work / "images" / path).write_bytes(start + draw.bytes(IMAGE_BYTES - len(start)))
-        rows = {"uid": paths, "image_path": paths, "text": [f"a caption of {path}" for path in paths]}
-        pq.write_table(pa.table(rows), work / "rows.parquet")
-        pools = {"files": {"read": "table", "path": "rows.parquet", "images": "images"}}
-        data = {"recipe": 1, "name": "bench", "pools": pools, "tables": {"all": {"from": "files"}}}
-        Recipe.from_data(data, work).run(work / "run")
-    return work / "run" / "tables" / "all"
 
 
 def _open(work: Path) -> float:

@@ -7,12 +7,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import cloudpickle
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from poolwright.release.layouts.shared import tar_writing
+from poolwright.release.layouts.webdataset import WebDatasetLayout
+from poolwright.release.statistics import gather
 from tests.conftest import REPOSITORY
+from tests.release.build import pictures, write_table
 
 HEAVY = (
     "torch", "torchvision", "open_clip", "timm", "ray", "duckdb", "sklearn", "scipy", "onnxruntime", "pandas",
@@ -75,6 +81,27 @@ def test_checking_a_recipe_imports_nothing_that_it_does_not_need(tmp_path: Path)
     assert "poolwright.steps.choose.cap" in loaded
     assert not loaded & NOT_TO_CHECK
     assert not {name for name in loaded if name.startswith(("poolwright.run.table_run", "poolwright.fetch"))}
+
+
+WRITING = "import cloudpickle, pathlib; cloudpickle.loads(pathlib.Path(sys.argv[1]).read_bytes())(0)"
+
+
+def test_processes_that_write_shards_do_not_import_pandas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Noted:
+        def map_apart(self, function: Any, units: Any, folder: Path, inputs: Any) -> Any:
+            (tmp_path / "function").write_bytes(cloudpickle.dumps(function))
+            yield from ((unit, function(unit)) for unit in units)
+
+    pictures(tmp_path, ["0.jpg", "1.jpg", "2.jpg"])
+    paths = [str(tmp_path / f"{row}.jpg") for row in range(3)]
+    rows = {"uid": ["a", "b", "c"], "image_path": paths, "split": ["x", "y", None], "label": ["p", None, "q"]}
+    table = write_table(tmp_path / "table", pa.table(rows))
+    monkeypatch.setattr(tar_writing, "_FEW", 0)
+    (tmp_path / "out").mkdir()
+    WebDatasetLayout(class_label="label").write_with(Noted(), table, tmp_path / "out", gather(table))
+    loaded = imported(f"sys.argv = ['', {str(tmp_path / 'function')!r}]; {WRITING}")
+    assert "poolwright.release.layouts.shared.tar_writing" in loaded
+    assert "pandas" not in loaded  # PyArrow imports it for the first array of Python values, if it is installed
 
 
 @pytest.mark.parametrize("words", ["", "check ", "run recipe.yaml --table ", "new ", "convert "])

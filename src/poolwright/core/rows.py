@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,13 @@ from poolwright.core.columns import is_vector
 def empty_table(schema: pa.Schema) -> pa.Table:
     """Return a table of no rows. Other than `schema.empty_table()`, this does not import pandas if it is installed."""
     return pa.Table.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
+
+
+def text_array(texts: Sequence[str]) -> pa.Array:
+    """Return texts as an Arrow array. Other than `pa.array`, this does not import pandas if it is installed."""
+    data = [text.encode() for text in texts]
+    ends = np.fromiter(accumulate(map(len, data), initial=0), np.int32, len(data) + 1)
+    return pa.StringArray.from_buffers(len(data), pa.py_buffer(ends), pa.py_buffer(b"".join(data)))
 
 
 class Rows:

@@ -54,7 +54,7 @@ def jpeg_headers(data: bytes) -> bytes:
 
 def _scan(data: bytes) -> int:
     """Return the offset of the first scan of a JPEG, past the thumbnails that its headers may hold."""
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
-        at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    at, last = 2, len(data) - 4
+    while at <= last and data[at] == 0xFF and (mark := data[at + 1]) != 0xDA:
+        at += 1 if mark == 0xFF else 2 + (data[at + 2] << 8) + data[at + 3]
     return at

@@ -63,6 +63,10 @@ DRAFT_MARGIN = 2
 """A JPEG is decoded at 1/2, 1/4 or 1/8 if that leaves this many times the wanted size on both edges."""
 
 _READ_AT_ONCE = 1 << 24
+_READING = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+"""Without waiting for a writer, should the path be a named pipe."""
+_PLAIN = re.compile(r"(?:[^./:\\][^/:\\]*/)*[^./:\\][^/:\\]*")
+"""A path with nothing to resolve in it."""
 
 _CODES = {reason.name: code for code, reason in enumerate(REASONS, start=1)}
 
@@ -150,6 +154,8 @@ def read_bytes(root: ImageRoot, path: str, limits: Limits = Limits()) -> bytes |
 
 def _relative(root: str, path: str) -> str:
     """Return an absolute path or URL below a root as a relative one; any other unchanged."""
+    if "://" not in root and not os.path.isabs(path):
+        return path
     top = root if "://" in root else os.path.abspath(root)
     return path.removeprefix(top.rstrip("/") + "/") if path.startswith(("/", top)) else path
 
@@ -178,6 +184,8 @@ def local_image(root: ImageRoot, path: str) -> str | None:
 
 def _inside(path: str) -> str | None:
     """Return the path with '.' and '..' resolved; None if it leads out of the folder it is relative to."""
+    if _PLAIN.fullmatch(path):
+        return path
     if "://" in path or path.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", path):
         return None
     parts: list[str] = []
@@ -193,29 +201,26 @@ def _inside(path: str) -> str | None:
 
 def _read_local(path: str, limits: Limits) -> bytes | str:
     try:
-        # Without Python's buffer, which takes as long as to read a small file.
-        with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
-            status = os.fstat(file.fileno())
+        file = os.open(path, _READING)  # Python's file objects take half as long again for a small file
+        try:
+            status = os.fstat(file)
             if not stat.S_ISREG(status.st_mode):
                 return "unreadable_file"
             if status.st_size > limits.max_bytes:
                 return "too_many_bytes"
-            data = file.read(status.st_size + 1)
+            data = os.read(file, status.st_size + 1)
             if len(data) != status.st_size:  # it has changed, or is of a file system that knows no sizes
                 parts = [data]
                 while parts[-1] and (left := limits.max_bytes + 1 - sum(map(len, parts))) > 0:
-                    parts.append(file.read(min(left, _READ_AT_ONCE)))
+                    parts.append(os.read(file, min(left, _READ_AT_ONCE)))
                 data = b"".join(parts)
             return refused(data, limits) or data
+        finally:
+            os.close(file)
     except (FileNotFoundError, NotADirectoryError):
         return "missing_file"
     except (OSError, ValueError):  # ValueError: a NUL in the path
         return "unreadable_file"
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    """Open without waiting for a writer, should the path be a named pipe."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _read_url(url: str, limits: Limits) -> bytes | str:

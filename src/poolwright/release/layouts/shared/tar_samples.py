@@ -10,8 +10,9 @@ from __future__ import annotations
 import datetime
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring
 from typing import Any
 
 import pyarrow as pa
@@ -74,22 +75,33 @@ class SampleForm:
 
     def files(self, rows: pa.Table) -> Iterator[list[tuple[str, bytes]]]:
         """Yield the extension and content of the files of each row, without its picture."""
-        wanted = [*self.columns, *([CLS] if self.has_class else [])]
-        for row in rows.select(wanted).to_pylist():
-            found = []
-            if self.has_text:
-                found.append(("txt", (row[TEXT] or "").encode("utf-8", "replace")))
+        names = [*self.columns, *([CLS] if self.has_class else [])]
+        values = {name: rows.column(name).to_pylist() for name in names}
+        texts = values[TEXT] if self.has_text else []
+        pairs = [self._pairs(name, values[name]) for name in self.columns]
+        for row, found in enumerate(zip(*pairs, strict=True)):
+            files = [("txt", (texts[row] or "").encode("utf-8", "replace"))] if self.has_text else []
             if self.has_class:
-                found.append(("cls", str(row[CLS]).encode()))
-            values = ((name, self._value(name, row[name])) for name in self.columns)
-            document = {name: value for name, value in values if value is not None}
-            found.append(("json", _TO_JSON(document).encode("utf-8", "replace")))
-            yield found
+                files.append(("cls", str(values[CLS][row]).encode()))
+            document = f"{{{', '.join(filter(None, found))}}}"
+            yield [*files, ("json", document.encode("utf-8", "replace"))]
 
-    def _value(self, name: str, value: Any) -> Any:
-        if value is None and name in self.texts:
-            return ""
-        return _json_value(value)
+    def _pairs(self, name: str, values: Sequence[Any]) -> list[str]:
+        """Return a column as it is in the JSON of each row: its name and value; '' if it is left out."""
+        label, is_text = _TO_JSON(name), name in self.texts
+        return [f"{label}: {text}" if (text := _json_text(value, is_text)) else "" for value in values]
+
+
+def _json_text(value: Any, is_text: bool) -> str:
+    """Return a value in JSON; '' if it is to be left out."""
+    if isinstance(value, str):
+        return encode_basestring(value)
+    if type(value) in (int, float):
+        return repr(value) if math.isfinite(value) else ""
+    if value is None:
+        return '""' if is_text else ""
+    found = _json_value(value)
+    return "" if found is None else _TO_JSON(found)
 
 
 def _json_value(value: Any) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from poolwright.core.columns import UID
+from poolwright.core.rows import text_array
 from poolwright.release.data.image_counts import extension
 from poolwright.release.data.image_files import MetadataFile
 from poolwright.release.layouts.shared.tar_output import TarOutput
@@ -203,7 +204,7 @@ class TarShards:
 
     def _put(self, rows: pa.Table, keys: Sequence[str]) -> None:
         if keys and self._table is not None:
-            self._table.write(rows.add_column(0, self._form.schema.field(KEY), pa.array(keys, pa.string())))
+            self._table.write(rows.add_column(0, self._form.schema.field(KEY), text_array(keys)))
 
     def _close(self) -> None:
         if self._tar is None or self._table is None:

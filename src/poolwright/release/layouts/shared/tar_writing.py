@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ import pyarrow.compute as pc
 
 from poolwright.core.columns import IMAGE, SHA256, SPLIT
 from poolwright.core.files import ImageRoot
-from poolwright.core.rows import Rows, in_row_groups
+from poolwright.core.rows import Rows, in_row_groups, text_array
 from poolwright.core.table import Table
 from poolwright.release.data.class_names import ClassNames
 from poolwright.release.data.image_changes import ImageChanges
@@ -60,13 +61,17 @@ class SampleSource:
 
     def released(self, rows: Rows, schema: pa.Schema, digests: Sequence[str]) -> pa.Table:
         """Return released rows without their keys, which follow from their places in shards."""
-        given: dict[str, pa.Array] = {SHA256: pa.array(digests, pa.string())}
+        given: dict[str, pa.Array] = {SHA256: text_array(digests)}
         given |= {name: rows.column(source) for name, source in self.named.items() if source in rows.schema.names}
         if self.classes:
-            known = pa.array(self.classes.names, pa.string())
-            found = pc.index_in(pa.array(self.classes.of_rows(rows), pa.string()), value_set=known, skip_nulls=True)
-            given[CLS] = pc.fill_null(found, NO_CLASS)
+            classes = np.array([self._numbers.get(name, NO_CLASS) for name in self.classes.of_rows(rows)], np.int64)
+            given[CLS] = pa.Array.from_buffers(pa.int64(), len(classes), [None, pa.py_buffer(classes)])
         return released_rows(rows, schema.remove(0), given)
+
+    @cached_property
+    def _numbers(self) -> dict[str | None, int]:
+        """The number of each class."""
+        return {name: number for number, name in enumerate(self.classes.names if self.classes else ())}
 
 
 @dataclass(frozen=True)
@@ -151,8 +156,13 @@ class _StretchRows:
     def _tables(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
         (value,) = self._stretch.splits if not self._all else (None,)
         for rows in self._table.batches(columns, batch_rows, self._stretch.start):
-            mine = rows if self._all else rows.filter(np.array([one == value for one in split_values(rows)], bool))
-            yield mine.table
+            yield rows.table if self._all else rows.table.filter(_has_split(rows, value))
+
+
+def _has_split(rows: Rows, value: str | None) -> pa.Array:
+    """Return which rows are of a split. A comparison with the value would import pandas if it is installed."""
+    values = rows.column(SPLIT).cast(pa.string())
+    return values.is_null() if value is None else pc.is_in(values, value_set=text_array([value]))
 
 
 def write_tars(
