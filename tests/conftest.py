@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -107,6 +108,30 @@ class QuickFigures:
 
 
 _EMPTY = "<svg xmlns='http://www.w3.org/2000/svg'/>"
+
+
+LONGEST = (
+    "docs/test_docs.py", "conformance/test_maps.py", "conformance/test_whole_recipe.py",
+    "conformance/test_real_pictures.py", "steps/test_every_step.py", "release/test_every_layout.py",
+    "run/test_every_step_runs.py", "conformance/test_geoyfcc.py", "train/test_features.py",
+    "conformance/test_retrieval.py", "run/test_ray.py", "run/test_cluster.py", "studio/test_exploring_browser.py",
+    "studio/test_verify_browser.py", "conformance/test_clear.py", "plugins/test_example.py", "pools/test_every_pool.py",
+    "conformance/test_relabel.py", "models/test_training.py", "models/test_networks.py", "kernels/test_accuracy.py",
+    "conformance/test_two_sources.py",
+)  # fmt: skip
+"""Files that take longest, in seconds of their processes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no process is left with one of them at the end."""
+    places = {f"tests/{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the modules and the thousands of tests that live as long as the session."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -16,9 +16,16 @@ import pytest
 import yaml
 from PIL import Image
 
+from tests.calling import Called
 from tests.conftest import REPOSITORY
 
 SOURCE = REPOSITORY / "examples" / "plugin"
+
+_CALLS = """
+import json, sys
+from tests.calling import call
+print(json.dumps([(done.code, done.out, done.err) for done in (call(*one) for one in json.loads(sys.argv[1]))]))
+"""
 
 
 @dataclass(frozen=True)
@@ -29,11 +36,11 @@ class Installed:
     package: Path
     folder: Path
 
-    def call(self, *arguments: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run Python in the folder."""
+    def call(self, *arguments: str, ok: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run Python in the folder, with these variables of the environment."""
         clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTEST_ADDOPTS")}
-        command = [str(self.python), *arguments]
-        done = subprocess.run(command, cwd=self.folder, env=clean, capture_output=True, text=True, check=False)
+        command, seen = [str(self.python), *arguments], clean | variables
+        done = subprocess.run(command, cwd=self.folder, env=seen, capture_output=True, text=True, check=False)
         assert (done.returncode == 0) == ok, done.stdout + done.stderr
         return done
 
@@ -41,6 +48,11 @@ class Installed:
         """Run the command; returns what it printed."""
         done = self.call("-m", "poolwright", *arguments, ok=ok)
         return done.stdout if ok else done.stderr
+
+    def calls(self, *commands: list[str]) -> list[Called]:
+        """Run several commands in one process: starting Python and finding the package takes a second each time."""
+        done = self.call("-c", _CALLS, json.dumps(commands), PYTHONPATH=str(REPOSITORY))
+        return [Called(*one) for one in json.loads(done.stdout)]
 
     def install(self, version: str) -> None:
         """Install the package as that version."""
@@ -84,15 +96,14 @@ def write_project(folder: Path) -> None:
 
 
 def test_names_are_listed_with_their_package(installed: Installed) -> None:
-    for command, name in (
-        ("steps", "brightness"),
-        ("pools", "captioned_list"),
-        ("layouts", "csv_rows"),
-        ("encoders", "thumbnail"),
-    ):
-        line = next(line for line in installed.poolwright(command).splitlines() if line.split()[:1] == [name])
+    named = {"steps": "brightness", "pools": "captioned_list", "layouts": "csv_rows", "encoders": "thumbnail"}
+    commands = [command for kind, name in named.items() for command in ([kind], [kind, name])]
+    done = installed.calls(*commands)
+    assert all(one.code == 0 for one in done)
+    for listed, described, name in zip(done[::2], done[1::2], named.values(), strict=True):
+        line = next(line for line in listed.out.splitlines() if line.split()[:1] == [name])
         assert "poolwright-example 0.1.0" in line
-        assert "from the package poolwright-example 0.1.0" in installed.poolwright(command, name)
+        assert "from the package poolwright-example 0.1.0" in described.out
 
 
 def test_the_schema_has_the_names_and_the_shipped_one_has_not(installed: Installed) -> None:
@@ -110,36 +121,30 @@ def test_a_misspelt_name_is_corrected_to_that_of_the_package(installed: Installe
     assert "did you mean 'brightness'?" in installed.poolwright("check", "wrong.yaml", ok=False)
 
 
-def test_a_run_uses_all_four_and_another_version_is_refused(installed: Installed) -> None:
-    assert "nothing wrong" in installed.poolwright("check", "recipe.yaml")
-    printed = installed.poolwright("run", "recipe.yaml")
-    assert "4 of 9 rows kept" in printed
-    assert "the image is too dark" in printed
-    record = json.loads((installed.folder / "runs" / "bright" / "tables" / "bright" / "table.json").read_text())
-    assert record["versions"]["poolwright-example"] == "0.1.0"
-    assert {reason["name"] for reason in record["reasons"]} >= {"too_dark"}
-    release = json.loads((installed.folder / "out" / "release.json").read_text())
-    assert release["versions"] == {"poolwright-example": "0.1.0"}
-    assert "the release verifies" in installed.poolwright("verify", "out", "--full")
-    assert "unchanged and verified" in installed.poolwright("run", "recipe.yaml")
-
-    installed.install("0.2.0")
-    try:
-        refused = installed.poolwright("run", "recipe.yaml", ok=False)
-        assert "package poolwright-example: version 0.1.0 -> 0.2.0" in refused
-        assert "--fresh bright" in refused
-        again = installed.poolwright("run", "recipe.yaml", "--fresh", "bright", "--overwrite")
-        assert "4 of 9 rows kept" in again
-    finally:
-        installed.install("0.1.0")
-
-
 def test_its_own_tests_pass(installed: Installed) -> None:
     done = installed.call("-m", "pytest", "-q", "-p", "no:cacheprovider", str(installed.package / "tests"))
     assert " passed" in done.stdout
 
 
-def test_it_is_well_typed() -> None:
-    mypy = pytest.importorskip("mypy.api")
-    out, _, code = mypy.run(["--config-file", str(REPOSITORY / "pyproject.toml"), str(SOURCE / "src")])
-    assert code == 0, out
+def test_a_run_uses_all_four_and_another_version_is_refused(installed: Installed) -> None:
+    commands = (["check", "recipe.yaml"], ["run", "recipe.yaml"], ["verify", "out", "--full"], ["run", "recipe.yaml"])
+    checked, run, verified, again = installed.calls(*commands)
+    assert (checked.code, run.code, verified.code, again.code) == (0, 0, 0, 0)
+    assert "nothing wrong" in checked.out
+    assert "4 of 9 rows kept" in run.out
+    assert "the image is too dark" in run.out
+    record = json.loads((installed.folder / "runs" / "bright" / "tables" / "bright" / "table.json").read_text())
+    assert record["versions"]["poolwright-example"] == "0.1.0"
+    assert {reason["name"] for reason in record["reasons"]} >= {"too_dark"}
+    release = json.loads((installed.folder / "out" / "release.json").read_text())
+    assert release["versions"] == {"poolwright-example": "0.1.0"}
+    assert "the release verifies" in verified.out
+    assert "unchanged and verified" in again.out
+
+    installed.install("0.2.0")  # the other tests of this file are before this one
+    refused, anew = installed.calls(["run", "recipe.yaml"], ["run", "recipe.yaml", "--fresh", "bright", "--overwrite"])
+    assert refused.code != 0
+    assert "package poolwright-example: version 0.1.0 -> 0.2.0" in refused.err
+    assert "--fresh bright" in refused.err
+    assert anew.code == 0
+    assert "4 of 9 rows kept" in anew.out

@@ -118,6 +118,7 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({**FIND, "query": 9, "n": 5, "short": "fail"}, most_rows=60, may_refuse=True),
         StepCase({**READY, "query": 9, "n": 5, "bucket": "year", "short": "take"}, most_rows=60),
         StepCase({"with": "embedding", "like": "examples", "k": 2}, most_rows=60),
+        StepCase({"with": "embedding", "like": "examples", "k": 2, "method": "cells", "probes": 1}, most_rows=60),
     ],
     "words": [StepCase({"of": "label"})],
     "match": [StepCase({"of": "label", "entries": "entries.txt", "into": "found"}, keeps=everything)],

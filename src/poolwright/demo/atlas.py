@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -156,3 +157,7 @@ def _write_truth(path: Path, maps: list[bool]) -> None:
 
     table = pa.table({"uid": [f"{number:05d}.jpg" for number in range(len(maps))], "is_map": maps})
     write_parquet(path, table)
+
+
+if __name__ == "__main__":
+    draw_shelf(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -20,13 +20,13 @@ from poolwright.core.errors import WaitingForPeople
 from poolwright.core.files import claim_folder, write_text
 from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.core.table import Table
-from poolwright.demo.atlas import draw_shelf
+from poolwright.demo import atlas
 from poolwright.demo.attributes import attributes_against_truth
 from poolwright.demo.drawing import KINDS
 from poolwright.demo.maps import LOOKED_AT, maps_against_truth, verify_maps
 from poolwright.demo.needs import check_needs
 from poolwright.demo.stream import PEOPLE, answer_sheets, stream_against_truth, write_prompts
-from poolwright.demo.world import draw_world
+from poolwright.demo.world import draw_world, drawing_processes
 
 _SCALED = re.compile(r"(at_least|by: similarity, n|query|^ +n|keep): (\d+)", re.MULTILINE)
 """Numbers of the recipe that scale with the size of the world."""
@@ -75,8 +75,8 @@ def run_demo(folder: Path, images: int = 6000, seed: int = 2024, listener: Liste
     folder = folder.resolve()
     claim_folder(folder, "demo", {"images": images, "seed": seed})
     listener.note(f"drawing {images:,} pictures into {folder / 'world'}")
-    draw_world(folder / "world", images, seed)
-    draw_shelf(folder, max(_SMALLEST_SHELF, images // 4), seed)
+    with drawing_processes(atlas.__name__, [(folder, max(_SMALLEST_SHELF, images // 4), seed)]):
+        draw_world(folder / "world", images, seed)
     recipe = write_recipe(folder, images)
     listener.note("the run stops when people are asked")
     with suppress(WaitingForPeople):

@@ -74,6 +74,7 @@ class Facts:
         return f"{self.uid[:2]}/{self.uid}.{self.suffix}"
 
 
+@lru_cache(maxsize=65_536)  # asked for by the picture, by its copies and by the tables
 def facts_of(index: int, seed: int) -> Facts:
     """Return the facts of picture `index` of the world of `seed`, independent of later pictures."""
     rng = np.random.default_rng([seed, _FACTS, index])

@@ -57,8 +57,9 @@ def draw_world(folder: Path, n: int = 6000, seed: int = 2024) -> None:
     marker = folder / "world.json"
     if not _prepare(folder, marker, arguments):
         return
-    with _helpers(folder, n, seed) as share:
-        _write_images(folder, range(0, n, share), seed)
+    shares = 1 if n < _FEW else min(os.cpu_count() or 1, 8)
+    with drawing_processes(__name__, [(folder, n, seed, shares, first) for first in range(1, shares)]):
+        _write_images(folder, range(0, n, shares), seed)
     rows = [facts_of(index, seed) for index in range(n)]
     write_parquet(folder / "metadata.parquet", _metadata(rows, seed))
     write_parquet(folder / "truth.parquet", _truth(rows))
@@ -138,18 +139,20 @@ def _write_marker(marker: Path, arguments: dict[str, int], finished: bool) -> No
 
 
 @contextmanager
-def _helpers(folder: Path, n: int, seed: int) -> Iterator[int]:
-    """Start processes that draw their shares of the pictures; yields the number of shares.
+def drawing_processes(module: str, arguments: Iterable[Iterable[object]]) -> Iterator[None]:
+    """Start a process for each set of arguments of a module, and wait for them at the end.
 
     They are started by a command line of their own, not by multiprocessing, so that a caller's script needs no
     `if __name__ == "__main__"`.
+
+    Raises:
+        RuntimeError: a process failed.
     """
-    shares = 1 if n < _FEW else min(os.cpu_count() or 1, 8)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-m", __name__, str(folder), str(n), str(seed), str(shares)]
-    helpers = [subprocess.Popen([*command, str(first)], env=environment) for first in range(1, shares)]
+    commands = [[sys.executable, "-m", module, *map(str, some)] for some in arguments]
+    helpers = [subprocess.Popen(command, env=environment) for command in commands]
     try:
-        yield shares
+        yield
         failed = [helper for helper in helpers if helper.wait() != 0]
         if failed:
             raise RuntimeError(f"{len(failed)} of {len(helpers)} drawing processes failed; see their errors above")

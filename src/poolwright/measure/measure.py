@@ -13,6 +13,7 @@ from poolwright.core.columns import ATTRIBUTE, CLASS_INDEX, is_groupable, is_vec
 from poolwright.core.errors import RecipeError, did_you_mean, require_module
 from poolwright.core.results.measured import Matrix, Measured
 from poolwright.core.rows import Rows
+from poolwright.core.runtime.threads import one_blas_thread
 from poolwright.core.table import Table
 from poolwright.core.wording import rows as in_rows
 from poolwright.core.wording import some
@@ -72,13 +73,11 @@ def measure(figure: Figure, table: Table, workers: int | None = None) -> tuple[M
     Raises:
         RecipeError: the table lacks a column, or has no rows to measure.
     """
-    from threadpoolctl import threadpool_limits
-
     check_figure(figure, table.schema)
     if not table.record.rows_kept:
         raise RecipeError(f"figure '{figure.name}': table '{table.name}' kept no rows to measure")
     # With more threads the last bits of a matrix product depend on how it was divided.
-    with threadpool_limits(1):
+    with one_blas_thread():
         if figure.measure == "long_tail":
             return tuple(long_tail(figure, table, workers))
         if figure.measure == "probe":

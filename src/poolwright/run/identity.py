@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ def portable(value: Any, folder: Path) -> Any:
     return value
 
 
-def versions() -> dict[str, str]:
+@cache  # to read one takes as long as to write a part of a small table
+def versions() -> Mapping[str, str]:
     """Return the versions of the software that determines rows and bytes."""
     return {name: version(name) for name in ("poolwright", "duckdb", "numpy", "pyarrow")}
 

@@ -62,7 +62,7 @@ class LayoutSuite:
 
     def test_parameters_come_back_from_the_record(self, tmp_path: Path) -> None:
         """The layout that the record describes equals the one that wrote it."""
-        _, folder = self._released(tmp_path)
+        _, folder = self._made(tmp_path)
         known = ReleaseRecord.load(folder)
         _hold(known.layout == self.layout.layout, f"the record names layout '{known.layout}'")
         back = type(self.layout).model_validate(known.parameters)
@@ -76,7 +76,7 @@ class LayoutSuite:
 
     def test_missing_columns_are_found_before_anything_is_written(self, tmp_path: Path) -> None:
         """Without a column that it needs, the layout refuses the table, or uses another one."""
-        schema = self._released(tmp_path)[0].schema
+        schema = self._made(tmp_path)[0].schema
         for name in self.layout.needs(schema):
             less = schema.remove(schema.get_field_index(name))
             try:
@@ -87,7 +87,7 @@ class LayoutSuite:
 
     def test_a_release_verifies(self, tmp_path: Path) -> None:
         """Every check holds, including the layout's own, and the table is unchanged."""
-        table, _ = self._released(tmp_path)
+        table, _ = self._made(tmp_path)
         before = _digests(table.folder)
         self.layout.write(table, tmp_path / "written", ABOUT)
         found = self._verify(tmp_path / "written", full=True)
@@ -106,7 +106,7 @@ class LayoutSuite:
 
     def test_every_row_is_read_back(self, tmp_path: Path) -> None:
         """Rows have the values of the table, in all columns of the same name."""
-        table, folder = self._released(tmp_path)
+        table, folder = self._made(tmp_path)
         release = ReleaseRecord.load(folder)
         rows = pa.concat_tables((rows for _, rows in read_rows(folder, release)), promote_options="permissive")
         shared = [name for name in rows.column_names if name in table.schema.names and name != IMAGE]
@@ -118,7 +118,7 @@ class LayoutSuite:
 
     def test_every_image_is_read_back(self, tmp_path: Path) -> None:
         """Each row has its image, once, as in the table or changed as asked; a sample gives some of the same images."""
-        table, folder = self._released(tmp_path)
+        table, folder = self._made(tmp_path)
         release = ReleaseRecord.load(folder)
         if release.images is None:
             return
@@ -184,7 +184,7 @@ class LayoutSuite:
 
     def test_changed_files_of_the_layout_are_found_though_checksums_were_made_anew(self, tmp_path: Path) -> None:
         """If a list, an array or an archive changes and its checksum is right, verify fails and names it."""
-        _, folder = self._released(tmp_path)
+        _, folder = self._made(tmp_path)
         others = [other.path for other in ReleaseRecord.load(folder).others]
         for names in _chunks([name for name in _of_each_kind(folder) if name in others]):
             damaged = _copy(folder, tmp_path / "damaged")
@@ -207,7 +207,7 @@ class LayoutSuite:
 
     def test_changed_counts_are_found_though_checksums_were_made_anew(self, tmp_path: Path) -> None:
         """If record, statistics, card or Croissant document count other rows, verify fails."""
-        _, folder = self._released(tmp_path)
+        _, folder = self._made(tmp_path)
         for name, change in _COUNTS.items():
             damaged = _copy(folder, tmp_path / "damaged")
             text = (damaged / name).read_text(encoding="utf-8")
@@ -219,7 +219,7 @@ class LayoutSuite:
 
     def test_without_the_layout_the_generic_checks_hold(self, tmp_path: Path) -> None:
         """On a machine that lacks the layout, verify reports that and checks the rest."""
-        _, folder = self._released(tmp_path)
+        _, folder = self._made(tmp_path)
         found = verify(folder, _unknown, load=False)
         _hold(found.ok, found.words)
         skipped = [check for check in found.checks if check.name == "layout"]
@@ -227,13 +227,18 @@ class LayoutSuite:
 
     def _released(self, folder: Path) -> tuple[Table, Path]:
         """Return a table, made once for all tests, and a copy of its release."""
+        table, made = self._made(folder)
+        return table, _copy(made, folder / "out")
+
+    def _made(self, folder: Path) -> tuple[Table, Path]:
+        """Return a table and its release, made once for all tests, which only read them."""
         made = folder.parent / f"{type(self).__module__}.{type(self).__qualname__}"
         if made not in _TABLES:
             shutil.rmtree(made, ignore_errors=True)
             table = self.build_table(made / "table")
             self.layout.write(table, made / "out", ABOUT)
             _TABLES[made] = table
-        return _TABLES[made], _copy(made / "out", folder / "out")
+        return _TABLES[made], made / "out"
 
     def _verify(self, folder: Path, full: bool = False) -> Verification:
         known = {self.layout.layout: type(self.layout)}
@@ -245,7 +250,7 @@ class LayoutSuite:
         _hold(not found.ok and not unnamed, f"verify does not name {unnamed}: {found.words}")
 
     def _damage(self, tmp_path: Path, change: Callable[[Path], object]) -> None:
-        _, folder = self._released(tmp_path)
+        _, folder = self._made(tmp_path)
         for names in _chunks(_of_each_kind(folder)):
             damaged = _copy(folder, tmp_path / "damaged")
             for name in names:
@@ -268,7 +273,7 @@ def _digests(folder: Path) -> dict[str, str]:
 
 def _copy(folder: Path, to: Path) -> Path:
     shutil.rmtree(to, ignore_errors=True)
-    return Path(shutil.copytree(folder, to))
+    return Path(shutil.copytree(folder, to, copy_function=shutil.copyfile))
 
 
 def _of_each_kind(folder: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,14 @@ def make(
         images: whether to add the column `image`, with whole and broken image files.
         more: further columns by name, with their types; a vector has 16 dimensions.
     """
+    return _made(seed, rows, coding, tuple(words), images, tuple((more or {}).items()))
+
+
+@lru_cache(maxsize=256)  # the tests of all steps draw the same tables
+def _made(
+    seed: int, rows: int, coding: str, words: tuple[str, ...], images: bool, more: tuple[tuple[str, pa.DataType], ...]
+) -> pa.Table:
+    """Make the table that `make` describes."""
     draw = np.random.default_rng(seed)
 
     def some(values: list[Any], dtype: pa.DataType, nulls: float = 0.15) -> pa.Array:
@@ -92,7 +101,7 @@ def make(
         columns["image_error"] = unread
     for name in ("label", "country", "text", "url", "license"):
         columns[name] = code(columns[name], coding)
-    for number, (name, dtype) in enumerate((more or {}).items()):
+    for number, (name, dtype) in enumerate(more):
         columns[name] = _column(np.random.default_rng([seed, 3, number]), rows, dtype, words)
     fields = [
         vector_field(name, WIDTH, "tiny-clip", "") if values.type == VECTORS else pa.field(name, values.type)
@@ -122,7 +131,7 @@ def more_columns(names: Iterable[str], given: Mapping[str, pa.DataType]) -> dict
     return added
 
 
-def _column(draw: np.random.Generator, rows: int, dtype: pa.DataType, words: list[str]) -> pa.Array:
+def _column(draw: np.random.Generator, rows: int, dtype: pa.DataType, words: tuple[str, ...]) -> pa.Array:
     """Make values of a type, including odd ones and nulls."""
     if pa.types.is_fixed_size_list(dtype):
         return _vectors(draw, rows)
@@ -132,7 +141,7 @@ def _column(draw: np.random.Generator, rows: int, dtype: pa.DataType, words: lis
     return pa.array([None if no else values[index] for index, no in zip(chosen, lacking, strict=True)], dtype)
 
 
-def _values(draw: np.random.Generator, dtype: pa.DataType, words: list[str]) -> list[Any]:
+def _values(draw: np.random.Generator, dtype: pa.DataType, words: tuple[str, ...]) -> list[Any]:
     if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
         return [*TEXTS, *words]
     if pa.types.is_boolean(dtype):
@@ -189,6 +198,9 @@ def _ranks(seed: int, rows: int) -> pa.Array:
     return pa.array([[0, 0, 0, 0, 0, 1, 1, 1, 2, None][index] for index in indices], pa.int32())
 
 
+_WORD_LISTS = st.lists(st.text(max_size=4), max_size=5, unique=True)
+
+
 def tables(
     most: int, images: bool, more: Mapping[str, pa.DataType] | None = None
 ) -> st.SearchStrategy[Callable[[str], pa.Table]]:
@@ -200,9 +212,8 @@ def tables(
         more: as for `make`.
     """
     sizes = [size for size in SIZES if size <= most]
-    words = st.lists(st.text(max_size=4), max_size=5, unique=True)
 
     def recipe(seed: int, rows: int, words: list[str]) -> Callable[[str], pa.Table]:
         return lambda coding: make(seed, rows, coding, words, images, more)
 
-    return st.builds(recipe, st.integers(0, 2**32), st.sampled_from(sizes), words)
+    return st.builds(recipe, st.integers(0, 2**32), st.sampled_from(sizes), _WORD_LISTS)

@@ -91,7 +91,7 @@ def info_of(url: str) -> RemoteFile:
     system, path = file_system(url)
     try:
         with reaching(url):
-            return described(url, retried(lambda: system.info(path)))
+            return remote_file(url, retried(lambda: system.info(path)))
     except FileNotFoundError:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url) from None
 
@@ -172,7 +172,7 @@ def files_below(root: str) -> list[str]:
             if not listed_with_digests:
                 return [str(path)[cut:].lstrip("/") for path in found]
             _listings.clear()
-            files = {str(path)[cut:].lstrip("/"): described(root, info) for path, info in found.items()}
+            files = {str(path)[cut:].lstrip("/"): remote_file(root, info) for path, info in found.items()}
             _listings[root] = time.monotonic(), files
         return list(_listings[root][1])
 
@@ -209,11 +209,11 @@ def _listed(folder: str, files: list[str]) -> dict[str, RemoteFile]:
     found = {}
     for url in files:
         entry = by_name.get(url.rpartition("/")[2])
-        found[url] = info_of(url) if entry is None else described(url, entry)
+        found[url] = info_of(url) if entry is None else remote_file(url, entry)
     return found
 
 
-def described(url: str, info: Mapping[str, Any]) -> RemoteFile:
+def remote_file(url: str, info: Mapping[str, Any]) -> RemoteFile:
     """Return a remote file as fsspec's `info` describes it."""
     digest = content_of(url, info)
     state = digest or next((str(info[key]) for key in _CHANGES if info.get(key)), "")

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -33,13 +34,11 @@ class _Limits:
         self.torch_threads: int | None = None
 
     def enter(self) -> None:
-        from threadpoolctl import threadpool_limits
-
         with self.lock:
             self.runs += 1
             if self.runs == 1:
                 self.torch_threads = _torch_threads()
-                self.pools = threadpool_limits(limits=1)
+                self.pools = one_blas_thread()
 
     def leave(self) -> None:
         with self.lock:
@@ -60,6 +59,23 @@ class _Limits:
 
 _unit = _Unit()
 _limits = _Limits()
+
+
+def one_blas_thread() -> Any:
+    """Give the BLAS and OpenMP libraries of this process one thread.
+
+    Returns:
+        A context manager that restores the number that each had.
+    """
+    return _libraries(len(sys.modules)).limit(limits=1)
+
+
+@lru_cache(maxsize=1)
+def _libraries(modules: int) -> Any:
+    """Find the libraries with threads, which takes milliseconds; again once more modules are imported."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _torch_threads() -> int | None:

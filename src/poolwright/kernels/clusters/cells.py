@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ _DIRECTIONS = 32
 _LEARN_FROM = 2_048
 _TURNS = 6
 _ROWS_AT_ONCE = 1_024
+
+_MOST_CELLS = 8_192
 
 MOST_VISITS = 32
 """Most cells of a row, whatever the margin: a row that is as near to all of them would be in all."""
@@ -47,6 +50,11 @@ class Cells:
 
     def __len__(self) -> int:
         return len(self.centres)
+
+    def projected(self, unit: Float32) -> Float32:
+        """Return rows of unit length (n, d) in the directions of the basis: float32 (n, k)."""
+        blocks = [unit[start : start + _ROWS_AT_ONCE] for start in range(0, len(unit), _ROWS_AT_ONCE)]
+        return np.concatenate([self.centres[:0], *(_on_grid(_on_grid(block) @ self.basis) for block in blocks)])
 
     def home(self, unit: Float32) -> Integers:
         """Return the nearest cell of rows of unit length (n, d): int64 (n,)."""
@@ -112,6 +120,11 @@ class Cells:
     @cached_property
     def _columns(self) -> Float32:
         return np.ascontiguousarray(self.centres.T)
+
+
+def usual_cells(rows: int, sampled: int) -> int:
+    """Return how many cells to train from a sample: the root of the number of rows, so that both are compared alike."""
+    return min(round(sqrt(rows)), sampled // 8 + 1, _MOST_CELLS)
 
 
 def train_cells(sample: Float32, count: int) -> Cells:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poolwright.core.runtime.cores import cores
+from poolwright.core.runtime.threads import one_blas_thread
 from poolwright.kernels.clusters.centroids import Centroids, nearest_centroids
 from poolwright.kernels.clusters.group_vectors import GroupVectors
 from poolwright.kernels.clusters.hartigan import improve
@@ -115,7 +116,6 @@ def kmeans_groups(
         keys: 64-bit keys that the draws of each group are hashed from.
         threads: blocks at once; by default as many as there are cores.
     """
-    from threadpoolctl import threadpool_limits
 
     def solve(groups: list[int]) -> list[Clusters]:
         rows = [load(group) for group in groups]
@@ -124,7 +124,7 @@ def kmeans_groups(
     blocks = _blocks(sizes, max(width + 1, options.k * options.restarts))
     found: dict[int, Clusters] = {}
     # The last bits of a product can depend on how threads of BLAS cut it: one thread each, and blocks in parallel.
-    with threadpool_limits(1), ThreadPoolExecutor(threads or cores()) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(threads or cores()) as pool:
         for groups, clusters in zip(blocks, pool.map(solve, blocks), strict=True):
             found.update(zip(groups, clusters, strict=True))
     return [found[group] for group in range(len(sizes))]

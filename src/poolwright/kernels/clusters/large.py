@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poolwright.core.runtime.cores import cores
+from poolwright.core.runtime.threads import one_blas_thread
 from poolwright.kernels.clusters.kmeans_plus_plus import mixed, seeds
 from poolwright.kernels.clusters.lloyd import Block, Float32, Metric, lloyd, moments_of
 from poolwright.kernels.clusters.trained import Trained
@@ -72,10 +73,8 @@ def train_centroids(
         k: number of centroids.
         key: 64-bit key that draws are hashed from.
     """
-    from threadpoolctl import threadpool_limits
-
     # The last bits of a product can depend on how threads of BLAS cut it: one thread each, and cells in parallel.
-    with threadpool_limits(1), ThreadPoolExecutor(cores()) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(cores()) as pool:
         training = _Training(rows, metric, min(k, len(rows)), pool)
         training.begin(training.cells(key))
         before = np.inf

@@ -79,15 +79,15 @@ class NearestRows:
 
 
 @dataclass(frozen=True)
-class _Search:
-    """Adds the rows of a batch to the nearest ones.
+class RowSearch:
+    """Adds the rows of a batch to the nearest ones. Which batches they come in does not matter.
 
     Attributes:
         column: column with the vectors.
         queries: (q, d) float16 or float32, finite and not zero.
         key: of the hash ranks.
         most: highest rank of the rows that are seen.
-        least: (q,) cosines that are too low below; None before any are known.
+        least: (q,) cosines below which a row is not wanted; None before any are known.
     """
 
     column: str
@@ -148,9 +148,9 @@ def nearest_rows(frame: Frame, column: str, queries: npt.NDArray[np.floating], k
     share = max(_SAMPLED, _PER_PLACE * k) / max(rows, 1)
     most = ALL if share >= 1 else int(share * 2.0**63)
     start = partial(NearestRows.none, len(queries), k)
-    search = _Search(column, queries, key, most, None)
+    search = RowSearch(column, queries, key, most, None)
     found: NearestRows = frame.fold([UID, column], start, search, NearestRows.merge)
     if share < 1:
-        search = _Search(column, queries, key, ALL, found.scores[:, -1].copy())
+        search = RowSearch(column, queries, key, ALL, found.scores[:, -1].copy())
         found = frame.fold([UID, column], start, search, NearestRows.merge)
     return found

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from poolwright.core.errors import InputError, RecipeError
+from poolwright.core.runtime.threads import one_blas_thread
 from poolwright.kernels.classifiers.parameters import Classifier
 from poolwright.kernels.classifiers.predict import Prepared, decide, prepare
 from poolwright.kernels.classifiers.svm import ExactSvm
@@ -311,7 +312,6 @@ def _one_thread() -> Iterator[None]:
     """Limit BLAS to one thread, as with more the last bits of a product can differ; affects loaded libraries only."""
     import sklearn.neural_network
     import sklearn.svm  # noqa: F401
-    from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=1):
+    with one_blas_thread():
         yield

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from poolwright.core.results.leaks import Leak, LeakPair
-from poolwright.core.runtime.cores import cores
+from poolwright.core.runtime.scratch import scratch_database
 from poolwright.kernels.selection.hashing import hash64
 
-_MEMORY = "2GB"
 MOST_PAIRS = 20
 """Pairs of parts that are listed."""
 MOST_EXAMPLES = 5
@@ -211,14 +209,5 @@ def leak_tally(
         divisions, within, examples: as those of `LeakTally`.
         folder: where to put them; default the system's folder for temporary files.
     """
-    import duckdb
-
-    with TemporaryDirectory(prefix="poolwright-leaks-", dir=folder) as work:
-        base = duckdb.connect(f"{work}/rows.duckdb")
-        try:
-            for name, value in (("memory_limit", _MEMORY), ("threads", cores()), ("temp_directory", f"{work}/spill")):
-                base.execute(f"set {name} = '{value}'")
-            base.execute("set autoinstall_known_extensions = false")
-            yield LeakTally(base, Path(work), divisions, within, examples)
-        finally:
-            base.close()
+    with scratch_database("poolwright-leaks-", folder) as (base, work):
+        yield LeakTally(base, work, divisions, within, examples)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poolwright.core.errors import MissingExtra
+from poolwright.core.runtime.threads import one_blas_thread
 
 ROWS = 400
 """Rows of a map, which takes one to two seconds."""
@@ -25,11 +26,9 @@ def map_of(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float64] | None:
         from openTSNE import TSNE
     except ImportError:
         raise MissingExtra("openTSNE", "the map of clusters") from None
-    from threadpoolctl import threadpool_limits
-
     if len(vectors) < _FEWEST:
         return None
-    with threadpool_limits(1):  # with more threads the last bits would vary, and the map with them
+    with one_blas_thread():  # with more threads the last bits would vary, and the map with them
         parts = _components(vectors.astype(np.float64))
         spread = float(np.std(parts[:, 0])) or 1.0
         embed = TSNE(

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from poolwright.core.errors import InputError
 from poolwright.core.remote.failures import reaching, retried
-from poolwright.core.remote.listing import described
+from poolwright.core.remote.listing import remote_file
 from poolwright.core.remote.schemes import file_system
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ class RunStore:
         self._system.invalidate_cache()
         found = self._tried(folder, lambda: self._system.find(self._path(folder), detail=True))
         cut = len(self._path(""))
-        return {str(path)[cut:]: described(self.url, info).state for path, info in found.items()}
+        return {str(path)[cut:]: remote_file(self.url, info).state for path, info in found.items()}
 
     def state(self, name: str) -> str | None:
         """Return the state of an object, as `states` does; None if there is none."""
@@ -98,7 +98,7 @@ class RunStore:
             info = self._tried(name, lambda: self._system.info(self._path(name)))
         except FileNotFoundError:
             return None
-        return described(self.url, info).state
+        return remote_file(self.url, info).state
 
     def remove(self, name: str) -> None:
         """Remove an object, if it is there."""

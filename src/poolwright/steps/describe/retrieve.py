@@ -25,8 +25,15 @@ from poolwright.kernels.similarity.retrieval_pass import Gathering, Prompts, gat
 from poolwright.models.encoders.spec import Model
 from poolwright.models.texts.text_features import encode_classes, features_axis, read_features
 from poolwright.models.texts.vocabulary import NAMES, Vocabulary, VocabularySource, read_vocabulary
-from poolwright.steps.describe.retrieve_like import apply_like, explain_like, learn_like, learned_like
-from poolwright.steps.describe.retrieve_state import (
+from poolwright.steps.describe.retrieval.like import (
+    Likeness,
+    Method,
+    apply_like,
+    explain_like,
+    learn_like,
+    learned_like,
+)
+from poolwright.steps.describe.retrieval.state import (
     BACKGROUND,
     BUCKETS,
     CUTS,
@@ -50,6 +57,7 @@ from poolwright.steps.describe.vector_columns import (
 )
 
 QUERY = "query"
+_OF_LIKE = ("k", "vectors", "method", "probes", "recall")
 _QUERY_TYPES = (pa.string(), pa.float32())
 
 
@@ -68,13 +76,15 @@ class Retrieve(Step):
     Classes may share a name, as ImageNet's do: `label_index` is the identity of a class, `label` its name.
 
     `like: TABLE, k: 4` retrieves by images: it keeps, for each row of another table, the `k` rows with the highest
-    cosine, exactly. A row that several of them find is kept once; `query` is the uid of the one it is nearest to, and
+    cosine. A row that several of them find is kept once; `query` is the uid of the one it is nearest to, and
     `similarity` the cosine. That table may have a million rows, which find ten million at most. A row that is in both
-    finds itself.
+    finds itself. `method: exact` compares all rows with all of them; `cells` compares each row of that table with the
+    rows of the nearest `probes` cells alone, measures how many of the nearest rows that finds, and takes more cells
+    until the recall is the wanted one. `auto` is exact for a table of up to 10,000 rows, and up to 10^10 pairs.
 
     State: the prompts with their features, the buckets with their rows, and per bucket and class how many images were
     given and kept and the last of them: the score and hash rank that `apply` compares a row with. With `like`, the
-    rows that were found.
+    rows that were found, and the recall.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -105,6 +115,11 @@ class Retrieve(Step):
     like: str | None = Field(default=None, description="table whose rows are searched for, instead of prompts")
     k: int | None = Field(default=None, ge=1, description="images that each row of `like` finds")
     vectors: str | None = Field(default=None, description="column with the vectors of `like`, if not named as `with`")
+    method: Method = Field(default="auto", description="how rows are compared with those of `like`")
+    probes: int = Field(
+        default=16, ge=1, description="cells: cells whose rows a row of `like` is compared with; widened for `recall`"
+    )
+    recall: Share = Field(default=0.99, description="cells: share of the nearest rows that is to be found, as measured")
     model: Model | None = Field(default=None, description="encoder of the prompts: the one that made the vectors")
     features: PathOrUrl | None = Field(
         default=None, description=".npy with one precomputed feature per prompt, instead of a model"
@@ -128,12 +143,16 @@ class Retrieve(Step):
     @model_validator(mode="after")
     def _fitting(self) -> Retrieve:
         if exactly_one(self, "prompts", "like") == "like":
-            unused = sorted(self.model_fields_set - {"with_", "like", "k", "vectors", "into"})
+            unused = sorted(self.model_fields_set - {"with_", "like", "into", *_OF_LIKE})
             if unused or self.k is None:
                 raise ValueError(f"'{unused[0]}' is about prompts; remove it" if unused else "'like' needs 'k'")
+            if self.method == "exact" and self.model_fields_set & {"probes", "recall"}:
+                raise ValueError("'probes' and 'recall' have no effect with 'method: exact'; remove them")
             return self
-        if self.k is not None or self.vectors is not None or self.n is None:
-            raise ValueError("'k' and 'vectors' are about 'like'; prompts need 'n', the images that a class keeps")
+        of_like = [name for name in _OF_LIKE if name in self.model_fields_set]
+        if of_like or self.n is None:
+            wrong = f"'{of_like[0]}' is about 'like'" if of_like else "prompts need 'n', the images that a class keeps"
+            raise ValueError(wrong)
         if (self.model is None) == (self.features is None):
             raise ValueError("give either 'model' (encodes the prompts) or 'features' (a .npy of them)")
         if self.features is None and (self.features_axis is not None or self.features_model):
@@ -155,6 +174,10 @@ class Retrieve(Step):
 
     def tables(self) -> tuple[str, ...]:
         return (self.like,) if self.like else ()
+
+    @property
+    def _likeness(self) -> Likeness:
+        return Likeness(self.with_, self.k or 1, self.method, self.probes, self.recall)
 
     @property
     def _vectors(self) -> str:
@@ -235,7 +258,7 @@ class Retrieve(Step):
     def fit(self, frame: Frame, context: Context) -> State:
         field = vector_column(frame.schema, self.with_, self.verb)
         if self.like:
-            return learn_like(frame, self.with_, context.table(self.like), self._vectors, self.k or 1, context.key)
+            return learn_like(frame, context.table(self.like), self._vectors, self._likeness, context.key)
         vocabulary = self.classes()
         texts = texts_of(vocabulary, self.prefix)
         features, origin = self._features([text for text, _ in texts], field, context)
@@ -328,7 +351,7 @@ class Retrieve(Step):
 
     def learned(self, state: State) -> str:
         if self.like:
-            return learned_like(state)
+            return learned_like(state, self._likeness)
         cuts = state.tables[CUTS]
         kept, background = (int(cuts.column(name).to_numpy().sum()) for name in ("kept", "background"))
         classes, buckets = len(state.values["classes"]), state.tables[BUCKETS].num_rows

@@ -27,10 +27,6 @@ _WORD, _BLANK, _MARK = range(3)
 _KINDS = bytes(
     _MARK if letter in MARKS.encode() else _BLANK if letter in BLANKS.encode() else _WORD for letter in range(256)
 )
-_APART = pa.scalar("\n\n", pa.large_string())
-"""Blanks after each text, so that no word is one space away from one of the next."""
-
-_NOTHING = pa.scalar("", pa.large_string())
 _TEXTS_AT_ONCE = 16_384
 _ROW = np.int64(32)
 """Bits that the row of a pair is shifted by, so that pairs are sorted as one number."""
@@ -56,7 +52,9 @@ class _TextWords:
     @classmethod
     def of(cls, texts: pa.Array) -> _TextWords:
         texts = pc.fill_null(texts.cast(pa.large_string()), "")
-        apart = pc.binary_join_element_wise(texts, _APART, _NOTHING)
+        # Blanks after each text: no word is one space away from one of the next. Made here, as a scalar imports pandas.
+        blanks, nothing = (pa.scalar(text, pa.large_string()) for text in ("\n\n", ""))
+        apart = pc.binary_join_element_wise(texts, blanks, nothing)
         edges = np.frombuffer(apart.buffers()[1], np.int64, len(texts) + 1, apart.offset * 8)
         whole = b"\n" + memoryview(apart.buffers()[2] or b"")[edges[0] : edges[-1]].tobytes() + bytes(8)
         kinds = np.frombuffer(whole.translate(_KINDS), np.uint8)[:-8]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,12 @@ from poolwright.core.columns import ROW_ERROR, UID
 from poolwright.core.errors import BadPart, InputError
 from poolwright.core.frame import OtherRows
 from poolwright.core.rows import one_array
-from poolwright.core.runtime.cores import cores
+from poolwright.core.runtime.scratch import scratch_database
 from poolwright.core.state import read_mapped
 from poolwright.kernels.selection.hashing import hash64
 from poolwright.kernels.selection.lookup.value_index import plain
 
 HASH, KEY, SET, VECTOR = "hash", "key", "set", "vector"
-_MEMORY = "2GB"
 _BATCH_ROWS = 65_536
 _CHUNK_ROWS = 1 << 20
 """Rows of a chunk of sorted keys; a hash is in one chunk."""
@@ -139,16 +137,5 @@ def other_sets(sets: Sequence[OtherRows], folder: Path | None) -> Iterator[Other
     Args:
         folder: where to put them; default the system's folder for temporary files.
     """
-    import duckdb
-
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="sets-", dir=folder) as work:
-        base = duckdb.connect(f"{work}/keys.duckdb")
-        try:
-            for name, value in (("memory_limit", _MEMORY), ("threads", cores()), ("temp_directory", f"{work}/spill")):
-                base.execute(f"set {name} = '{value}'")
-            base.execute("set autoinstall_known_extensions = false")
-            yield OtherSets(base, Path(work), sets)
-        finally:
-            base.close()
+    with scratch_database("sets-", folder) as (base, work):
+        yield OtherSets(base, work, sets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -49,16 +50,25 @@ class Probes:
 
     def values(self) -> dict[str, Any]:
         """Return the figures for the state of the step."""
-        low, high = clumped_interval(self.found, self.pairs)
-        return {
-            "probes": self.probes,
-            "margin": self.margin,
-            "recall": None if self.recall is None else round(self.recall, 6),
-            "recall_low": round(low, 6),
-            "recall_high": round(high, 6),
-            "recall_pairs": int(self.pairs.sum()),
-            "recall_rows": len(self.pairs),
-        }
+        return {"probes": self.probes, "margin": self.margin, **recall_values(self.found, self.pairs)}
+
+
+def recall_values(found: np.ndarray, pairs: np.ndarray) -> dict[str, Any]:
+    """Return the recall and its interval for a state.
+
+    Args:
+        found: int64 (n,) pairs of each row searched that are found.
+        pairs: int64 (n,) its pairs by exact search.
+    """
+    low, high = clumped_interval(found, pairs)
+    total = int(pairs.sum())
+    return {
+        "recall": round(int(found.sum()) / total, 6) if total else None,
+        "recall_low": round(low, 6),
+        "recall_high": round(high, 6),
+        "recall_pairs": total,
+        "recall_rows": len(pairs),
+    }
 
 
 def choose_probes(
@@ -108,9 +118,15 @@ def words(values: dict[str, Any], asked: float, wanted: float) -> str:
         cells += f" (widened from {asked:g} for a recall of {percent(wanted)})"
     if values["recall"] is None:
         return f"{cells}; recall unknown, as the {values['recall_rows']:,} rows searched exactly have no pair"
-    text = f"{cells}; recall {values['recall']:.2%} (95% interval {values['recall_low']:.2%} to "
-    text += f"{values['recall_high']:.2%}) of {values['recall_pairs']:,} pairs of {values['recall_rows']:,} rows"
+    text = f"{cells}; {recall_words(values, 'pairs')}"
     return text if values["recall"] >= wanted else f"{text}, below the wanted {percent(wanted)}"
+
+
+def recall_words(values: Mapping[str, Any], pairs: str) -> str:
+    """Describe a recall that is known, as `recall_values` gives it; `pairs` names what is found."""
+    interval = f"95% interval {values['recall_low']:.2%} to {values['recall_high']:.2%}"
+    of = f"{values['recall_pairs']:,} {pairs} of {values['recall_rows']:,} rows"
+    return f"recall {values['recall']:.2%} ({interval}) of {of}"
 
 
 def _nothing(rows: int, margins: int) -> np.ndarray:

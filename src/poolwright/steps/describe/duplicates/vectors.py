@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from poolwright.core.columns import UID
 from poolwright.core.frame import Context, Frame
 from poolwright.core.runtime.spread import Spread
-from poolwright.kernels.clusters.cells import Cells, train_cells
+from poolwright.kernels.clusters.cells import Cells, train_cells, usual_cells
 from poolwright.kernels.clusters.spanning_forest import SpanningForest
 from poolwright.kernels.selection.group_counts import count_rows
 from poolwright.kernels.similarity.pairs import ROUNDING, Screen, learn_screen
@@ -43,7 +43,7 @@ EXACT_BYTES = 500_000_000
 BLOCK_BYTES = 16 << 20
 """Bytes of the vectors of a block; a worker holds two at a time, and widens 8,192 rows of each to float32."""
 
-MOST_CELLS = 8_192
+_MOST_PARTITIONS = 8_192
 CURVE = 20
 """Steps of the curve between the least cosine and 1."""
 
@@ -138,7 +138,7 @@ class VectorLinks:
     @cached_property
     def cells(self) -> Cells | None:
         """As many cells as the root of the number of rows, so that a row is compared with as many rows as cells."""
-        wanted = min(round(self.count**0.5), len(self.sample) // 8 + 1, MOST_CELLS)
+        wanted = usual_cells(self.count, len(self.sample))
         return train_cells(self.sample.unit, wanted) if len(self.sample) else None
 
     def find(self, files: ExitStack) -> Linked:
@@ -175,7 +175,7 @@ class VectorLinks:
         return found
 
     def _compare_clusters(self, files: ExitStack, clusters: str) -> Linked:
-        partitions = min(max(1, -(-self.bytes // BLOCK_BYTES)), MOST_CELLS)
+        partitions = min(max(1, -(-self.bytes // BLOCK_BYTES)), _MOST_PARTITIONS)
         deal = DealClusters(self.column, clusters, partitions)
         dealt = files.enter_context(self.frame.spread((UID, self.column, clusters), deal, partitions, "clusters"))
         found = _gathered(dealt, CompareClusters(self.least), self.least, self.count)

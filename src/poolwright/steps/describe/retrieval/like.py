@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,25 +19,59 @@ from poolwright.core.state import State
 from poolwright.core.table import Table
 from poolwright.core.wording import rows as in_rows
 from poolwright.kernels.clusters.group_vectors import usable_type
+from poolwright.kernels.selection.group_counts import count_rows
 from poolwright.kernels.selection.hashing import hash64
 from poolwright.kernels.selection.ranks import hash_ranks
 from poolwright.kernels.similarity.nearest_rows import NearestRows, check_key, nearest_rows
 from poolwright.kernels.similarity.unit_length import has_direction
+from poolwright.steps.describe.retrieval.cells import SEARCHED, Queries, search_cells, words
+
+Method = Literal["auto", "exact", "cells"]
 
 FOUND = "found"
 NOT_LIKE = 5
 """Drop code: not among the nearest of any row of the other table."""
 
+EXACT_QUERIES, EXACT_PAIRS = 10 * SEARCHED, 10**10
+"""`auto` compares all rows with up to so many of the other table, or up to so many pairs; as measuring the recall takes
+an exact search of `SEARCHED` rows, cells do not pay with fewer."""
+
 _MOST_QUERIES, _MOST_FOUND = 1_000_000, 10_000_000
 
 
-def learn_like(frame: Frame, column: str, table: Table, vectors: str, k: int, key: int) -> State:
+@dataclass(frozen=True)
+class Likeness:
+    """How rows are searched; see `Retrieve`.
+
+    Attributes:
+        column: of their vectors.
+        k: rows that each row of the other table finds.
+        method: see `Retrieve`.
+        probes: likewise.
+        recall: likewise.
+    """
+
+    column: str
+    k: int
+    method: Method
+    probes: int
+    recall: float
+
+
+def learn_like(frame: Frame, table: Table, vectors: str, how: Likeness, key: int) -> State:
     """Return the rows nearest to each row of another table, as a state.
+
+    Args:
+        frame: the rows to search.
+        table: the other table.
+        vectors: its column of vectors.
+        how: how they are searched.
+        key: 64-bit key of the hash ranks.
 
     Raises:
         StepError: the table has more rows than can be compared, or none with a usable vector.
     """
-    rows = table.record.rows_kept
+    rows, k = table.record.rows_kept, how.k
     if rows > _MOST_QUERIES or rows * k > _MOST_FOUND:
         raise StepError(
             f"retrieve: '{table.name}' has {in_rows(rows)}, and {k} are wanted for each; compared are at most "
@@ -45,9 +80,19 @@ def learn_like(frame: Frame, column: str, table: Table, vectors: str, k: int, ke
     uids, queries = _queries(table, vectors)
     if not len(queries):
         raise StepError(f"retrieve: '{table.name}' has no row with a usable vector in '{vectors}' to retrieve by")
-    found, several = _found(nearest_rows(frame, column, queries, k, key), uids)
-    values = {"key": str(key), "like": table.name, "k": k, "queries": len(queries)}
+    nearest, searched = _search(frame, Queries(uids, queries, k, key), how)
+    found, several = _found(nearest, uids)
+    values = {"key": str(key), "like": table.name, "k": k, "queries": len(queries), **searched}
     return State({**values, "without_vector": rows - len(queries), "several": several}, mapped={FOUND: found})
+
+
+def _search(frame: Frame, queries: Queries, how: Likeness) -> tuple[NearestRows, dict[str, Any]]:
+    """Search exactly or by cells; return also values for the state."""
+    count = 0 if how.method == "exact" else count_rows(frame)
+    few = len(queries) <= EXACT_QUERIES or count * len(queries) <= EXACT_PAIRS
+    if how.method == "exact" or (how.method == "auto" and few):
+        return nearest_rows(frame, how.column, queries.vectors, queries.k, queries.key), {"method": "exact"}
+    return search_cells(frame, how.column, count, queries, how.probes, how.recall)
 
 
 def _queries(table: Table, column: str) -> tuple[pa.Array, npt.NDArray[np.floating]]:
@@ -106,11 +151,12 @@ def explain_like(row: Mapping[str, Any], names: tuple[str, str], state: State) -
     return f"similarity {similarity:.4f} to '{query}': among the {of}"
 
 
-def learned_like(state: State) -> str:
-    """Describe what was retrieved."""
+def learned_like(state: State, how: Likeness) -> str:
+    """Describe what was retrieved, and the recall if it was searched by cells."""
     values, found = state.values, state.mapped[FOUND].num_rows
     text = (
         f"{in_rows(found)} retrieved as the {values['k']} nearest of {in_rows(values['queries'])} of '{values['like']}'"
     )
     text += f"; {values['several']:,} by several of them" if values["several"] else ""
-    return text + (f"; {values['without_vector']:,} of its rows have no vector" if values["without_vector"] else "")
+    text += f"; {values['without_vector']:,} of its rows have no vector" if values["without_vector"] else ""
+    return f"{text}; {words(values, how.probes, how.recall)}" if values.get("method") == "cells" else text
