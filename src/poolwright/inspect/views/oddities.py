@@ -106,6 +106,7 @@ class Edge:
         low, high: the range that has some rows of both sides, those nearest to the cut.
         cut: the number of the kept row that is nearest to it.
         above: whether the kept rows are those above it.
+        below: number of rows of the range that are below it.
     """
 
     reason: str
@@ -114,6 +115,7 @@ class Edge:
     high: float
     cut: float
     above: bool
+    below: int
 
 
 def edges(view: View, reasons: str) -> list[Edge]:
@@ -143,4 +145,5 @@ def _edge(reason: str, column: str, kept: npt.NDArray[np.float64], lost: npt.NDA
         low, high, cut = kept[-min(_EDGE_ROWS, len(kept))], lost[min(_EDGE_ROWS, len(lost)) - 1], kept[-1]
     else:
         return []
-    return [Edge(reason, column, float(low), float(high), float(cut), above)]
+    below = min(_EDGE_ROWS, len(lost if above else kept))
+    return [Edge(reason, column, float(low), float(high), float(cut), above, below)]

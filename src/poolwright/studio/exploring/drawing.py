@@ -129,15 +129,17 @@ def strategy_steps(
 def drawn_uids(view: View, steps: str) -> list[str]:
     """Run steps over the kept rows of a table, in a run next to its index, and return the uids that they keep.
 
-    Steps that ran before are not run again.
+    Steps that ran before are not run again. Encoders and paths mean what they mean in the recipe of the run.
     """
+    recipe = view.run.recipe
     data = {
         "recipe": 1,
         "name": _DRAWN,
-        "seed": view.run.recipe.seed,
+        "seed": recipe.seed,
+        "models": recipe.source.unfilled.get("models") or {},
         "pools": {"kept": {"read": "table", "path": str(view.table.folder / "part-*.parquet")}},
         "tables": {_DRAWN: {"from": "kept", "steps": [*yaml.safe_load(steps), {"keep_columns": [UID]}]}},
     }
     folder = view.folder / _DRAWN / hashlib.sha256(steps.encode()).hexdigest()[:16]
-    table = run(Recipe.from_data(data, folder.parent), folder, release=False).tables[_DRAWN]
+    table = run(Recipe.from_data(data, recipe.folder), folder, release=False).tables[_DRAWN]
     return [str(uid) for uid in table.select([UID]).to_arrow().column(UID).to_pylist()]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from poolwright.inspect.views.build import DROPPED_BY
@@ -19,6 +20,7 @@ from poolwright.studio.exploring.cards import RowCard, base_of, cards_of, steps_
 from poolwright.studio.exploring.grouping import groups_url, step_of
 from poolwright.studio.exploring.query_state import PageState, shown
 from poolwright.studio.exploring.rows import ViewsOf, open_view, read_again
+from poolwright.studio.exploring.views import AT_ONCE
 from poolwright.studio.pages import StudioOf, page
 
 router = APIRouter()
@@ -39,17 +41,14 @@ class Gallery:
         title, words: what it shows.
         url: its page, relative to the pages of the table.
         step: the step of a recipe that acts on it; '' if that depends on a threshold to be chosen.
+        strip: the URL of a few of its pictures; '' for none.
     """
 
     title: str
     words: str
     url: str
     step: str = ""
-
-    @property
-    def strip(self) -> str:
-        """The URL of its first pictures."""
-        return f"/strip{self.url}" if self.url.startswith("?") else ""
+    strip: str = ""
 
 
 @router.get("/explore/{name}/galleries")
@@ -69,10 +68,10 @@ def galleries(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
 
 
 @router.get("/explore/{name}/strip")
-def strip(request: Request, views: ViewsOf, name: str) -> Response:
-    """Return the first pictures of a gallery."""
+def strip(request: Request, views: ViewsOf, name: str, start: Annotated[int, Query(ge=0, le=1 << 40)] = 0) -> Response:
+    """Return a few pictures of a gallery."""
     view, asked, search = read_again(request, views, name)
-    cards: list[RowCard] = cards_of(view, asked, search, 0)[1][:_STRIP]
+    cards: list[RowCard] = cards_of(view, asked, search, start)[1][:_STRIP]
     return page(request, "explore_strip.html.j2", base=base_of(name), of=view.digest, cards=cards)
 
 
@@ -80,15 +79,18 @@ def _odd(view: View) -> Iterator[Gallery]:
     label = next(iter(classes_of(view)), "")
     for column in vector_columns(view) if label else []:
         for kind, (title, words) in _WORDS.items():
-            state = PageState(vectors=column, odd=f"{kind} {label}")
-            yield Gallery(title, f"{words}, by ‘{label}’ and the vectors ‘{column}’", f"?{state.query()}")
+            query = PageState(vectors=column, odd=f"{kind} {label}").query()
+            strip = f"/strip?{query}" if view.rows <= AT_ONCE else ""  # all vectors are read for it
+            yield Gallery(title, f"{words}, by ‘{label}’ and the vectors ‘{column}’", f"?{query}", strip=strip)
 
 
 def _cuts(view: View) -> Iterator[Gallery]:
     for edge in edges(view, DROPPED_BY) if view.rows > view.kept else []:
-        state = PageState(filter=Filter((Between(edge.column, edge.low, edge.high),)), sort=edge.column)
+        query = PageState(filter=Filter((Between(edge.column, edge.low, edge.high),)), sort=edge.column).query()
         title = f"Both sides of {edge.column} {shown(view.column(edge.column), edge.cut)}"
-        yield Gallery(title, f"dropped: {edge.reason}", f"?{state.query()}", steps_of(view, _kept_side(edge), None))
+        step = steps_of(view, _kept_side(edge), None)
+        middle = max(0, edge.below - _STRIP // 2)
+        yield Gallery(title, f"dropped: {edge.reason}", f"?{query}", step, f"/strip?{query}&start={middle}")
 
 
 def _kept_side(edge: Edge) -> PageState:

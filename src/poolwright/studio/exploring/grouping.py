@@ -74,13 +74,14 @@ def step_of(view: View, column: str, across: str = "") -> str:
 
 def _split_of(view: View, column: str) -> tuple[str, dict[str, object]] | None:
     """Return verb and parameters of the step that gave a column of splits and can keep groups together."""
-    specs, names = view.run.recipe.tables, [view.name]
-    while names and (spec := specs.get(names.pop())):
-        for one in spec.steps:
+    names = [view.name]
+    for name in names:  # grows by the tables that these come from
+        spec = view.run.recipe.tables.get(name)
+        for one in spec.steps if spec else ():
             step = one.step
             if step.kind == "split" and "group" in type(step).model_fields and getattr(step, "into", None) == column:
                 return step.verb, one.parameters
-        names += spec.sources
+        names += [source for source in (spec.sources if spec else ()) if source not in names]
     return None
 
 
