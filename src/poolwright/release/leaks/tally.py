@@ -156,32 +156,39 @@ class LeakTally:
             "twice as (select key from own group by key having count(*) > 1) "
             "select key, parts.* from own semi join twice using (key) join parts using (name)"
         )
-        return self._count(how, order, _EQUAL + (_EQUAL_WITHIN if self.within else ""), ("sum(n_one)", "sum(n_other)"))
+        links = _EQUAL + (_EQUAL_WITHIN if self.within else "")
+        return self._count(how, order, "met", links, ("sum(n_one)", "sum(n_other)"))
 
     def count_near(self, how: str, order: Order) -> list[Leak]:
         """Count the rows that are near a row of another part, in each division of several parts."""
-        return self._count(how, order, _NEAR, ("count(distinct key_one)", "count(distinct key_other)"))
+        return self._count(how, order, "near", _NEAR, ("count(distinct key_one)", "count(distinct key_other)"))
 
-    def _count(self, how: str, order: Order, query: str, rows: tuple[str, str]) -> list[Leak]:
+    def _count(self, how: str, order: Order, pairs: str, query: str, rows: tuple[str, str]) -> list[Leak]:
+        """Count in each division; `pairs` is the table that the links are made from, often an empty one."""
         found = []
+        some = bool(self._rows(f"select 1 from {pairs} limit 1"))
         for at, division in enumerate(self.divisions):
             names = self.parts(division, order)
             if len(names) > (0 if self.within else 1):
                 with self._given(pa.table({"part": names, "rank": range(len(names))})):
                     self._base.execute("create or replace temp table ranks as select * from given")
-                links = query.format(at=at, how=self._number(how), apart="" if self.within else "and r.rank <> s.rank")
-                self._base.execute(f"create or replace temp table links as {links}")
-                found.append(self._leak(at, how, names, rows))
+                if some:
+                    apart = "" if self.within else "and r.rank <> s.rank"
+                    links = query.format(at=at, how=self._number(how), apart=apart)
+                    self._base.execute(f"create or replace temp table links as {links}")
+                found.append(self._leak(at, how, names, rows, some))
         return found
 
-    def _leak(self, at: int, how: str, names: Sequence[str], rows: tuple[str, str]) -> Leak:
+    def _leak(self, at: int, how: str, names: Sequence[str], rows: tuple[str, str], some: bool) -> Leak:
+        ((drawn,),) = self._rows(f"select count(*) from drawn where how = {self._number(how)}")
+        only = f"semi join (select name from drawn where how = {self._number(how)}) using (name)" if drawn else ""
+        ((later,),) = self._rows(f"select count(*) from parts join ranks on part = d{at} {only} where rank > 0")
+        if not some:
+            return Leak(self.divisions[at], how, 0, later, (), 0, drawn > 0)
         pairs = self._rows(f"select a, b, count(*), {rows[0]}, {rows[1]} from links group by all order by 5 desc, 1, 2")
         ((leaked,),) = self._rows(
             "select sum(n_other) from (select distinct b, key_other, n_other from links where a < b)"
         )
-        ((drawn,),) = self._rows(f"select count(*) from drawn where how = {self._number(how)}")
-        only = f"semi join (select name from drawn where how = {self._number(how)}) using (name)" if drawn else ""
-        ((later,),) = self._rows(f"select count(*) from parts join ranks on part = d{at} {only} where rank > 0")
         listed = tuple(
             LeakPair(names[a], names[b], values, int(one), int(other), self._examples(a, b))
             for a, b, values, one, other in pairs[:MOST_PAIRS]
