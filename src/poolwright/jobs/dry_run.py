@@ -70,7 +70,7 @@ def dry_run(recipe: Recipe, folder: Path, parts: int, engine: Engine, listener: 
     """
     if parts < 2:
         raise RecipeError(f"{parts} parts do not show how parts differ; take 2 or more")
-    run = _SampleRun(recipe, folder, engine, listener)
+    run = _SampleRun(recipe, folder, engine, listener, remembers=False)  # every step is measured
     whole = dict(run.pools)
     plans = run.plans()
     in_full = _learned_from(recipe)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from poolwright.core.state import State
 from poolwright.core.step import Outcome
 from poolwright.run.plan import StepPlan, TablePlan, wrong_step
 from poolwright.run.sources.earlier import EarlierRows, HeldColumns
+from poolwright.run.sources.reached import LastPasses, Reached
 from poolwright.run.sources.source import Unit
 from poolwright.run.timing import READ, Spent
 
@@ -56,6 +57,7 @@ class Flow:
         quarantined: parts that are left out.
         batch_rows: rows per batch.
         earlier: rows of an earlier table, whose costly columns are reused.
+        passes: what the last passes over the units found; None if every pass applies all steps.
     """
 
     plan: TablePlan
@@ -64,6 +66,7 @@ class Flow:
     quarantined: frozenset[int] = frozenset()
     batch_rows: int = BATCH_ROWS
     earlier: EarlierRows | None = None
+    passes: LastPasses | None = field(default=None, compare=False)
 
     def batches(self, unit: int, upto: int, columns: Sequence[str], spent: Spent | None = None) -> Iterator[Batch]:
         """Yield the rows of a unit after the steps before `upto`, with `columns` of the live rows.
@@ -74,15 +77,43 @@ class Flow:
         Raises:
             BadPart: a part of the unit cannot be read.
         """
-        first = self.stage_before(upto)
-        pending = self.plan.steps[first or 0 : upto]
-        wanted = columns_to_read(pending, columns)
+        stage = self.stage_before(upto)
+        reached = self._reached(unit, upto, columns, stage)
+        pending = self.plan.steps[reached.steps if reached else stage or 0 : upto]
         states = [self.state(plan.name) for plan in pending]
         reused = self._reused(upto)
-        batches = self._from_source(unit, wanted) if first is None else self._from_stage(unit, first, wanted)
+        batches = self._read_rows(unit, upto, columns, stage, reached)
         spent = spent or Spent()
-        for batch in spent.drawn(READ, batches):
-            yield _advance(batch, pending, states, columns, spent, reused)
+        later = self.passes if pending and upto < len(self.plan.steps) else None
+        codes, tallies = [np.zeros(0, np.uint8)], dict[str, np.ndarray]()
+        for read in spent.drawn(READ, batches):
+            batch = _advance(read, pending, states, columns, spent, reused)
+            if later:
+                codes.append(batch.codes.astype(np.min_scalar_type(batch.codes.max(initial=0))))
+                add_tallies(tallies, batch.tallies)
+            yield batch
+        if later:
+            later.keep(unit, Reached(upto, np.concatenate(codes), tallies))
+
+    def _reached(self, unit: int, upto: int, columns: Sequence[str], stage: int | None) -> Reached | None:
+        """Return what the last pass found, if it was after the stage and no step before gave what is needed now."""
+        reached = self.passes.of(unit) if self.passes is not None else None
+        if reached is None or not (stage or 0) < reached.steps <= upto:
+            return None
+        wanted = columns_to_read(self.plan.steps[reached.steps : upto], columns)
+        return None if set(wanted) & set(self.plan.derived(reached.steps)) else reached
+
+    def _read_rows(
+        self, unit: int, upto: int, columns: Sequence[str], stage: int | None, reached: Reached | None
+    ) -> Iterator[Batch]:
+        wanted = columns_to_read(self.plan.steps[stage or 0 : upto], columns)
+        if reached is None:
+            return self._from_source(unit, wanted) if stage is None else self._from_stage(unit, stage, wanted)
+        if upto < len(self.plan.steps):
+            wanted = columns_to_read(self.plan.steps[reached.steps : upto], columns)
+        elif stage is not None:  # the last pass reads all that steps did, for what the pool has to note of it
+            wanted = [name for name in wanted if name not in self.plan.derived(stage)]
+        return self._from_codes(unit, wanted or [UID], reached.codes, reached.tallies)
 
     def stage_before(self, upto: int) -> int | None:
         """Return the last step at or before `upto` before whose fit the run saved the columns given so far."""
@@ -125,19 +156,27 @@ class Flow:
         return refused_rows(state.tables["refused"]) if "refused" in state.tables else {}
 
     def _from_stage(self, unit: int, stage: int, columns: Sequence[str]) -> Iterator[Batch]:
-        folder = self.folder / stage_folder(stage)
-        given, all_codes, tallies = self._read_stage(folder, unit)
+        given, codes, tallies = self._read_stage(self.folder / stage_folder(stage), unit)
         derived = [name for name in self.plan.derived(stage) if name in columns]
         stored = [name for name in columns if name not in derived] or [UID]
-        at = taken = 0
-        for part, start, table in self._read(unit, stored):
-            codes = all_codes[at : at + table.num_rows].copy()
-            live = table.filter(pa.array(codes == 0))
-            count = int((codes == 0).sum())
+        taken = 0
+        for batch in self._from_codes(unit, stored, codes, tallies):
+            live, count = batch.rows.table, len(batch.rows)
             for name in derived:
                 live = live.append_column(given.field(name), given.column(name).slice(taken, count))
-            yield Batch(part, start, codes, Rows(live), tallies)
-            at, taken, tallies = at + table.num_rows, taken + count, {}
+            yield replace(batch, rows=Rows(live))
+            taken += count
+
+    def _from_codes(
+        self, unit: int, columns: Sequence[str], codes: np.ndarray, tallies: Mapping[str, np.ndarray]
+    ) -> Iterator[Batch]:
+        """Yield the rows of a unit whose codes are known; the first batch has the tallies."""
+        at = 0
+        for part, start, table in self._read(unit, columns):
+            here = codes[at : at + table.num_rows].astype(np.uint16)
+            rows = Rows(table).filter(here == 0) if here.any() else Rows(table)
+            yield Batch(part, start, here, rows, tallies)
+            at, tallies = at + table.num_rows, {}
 
     def _read_stage(self, folder: Path, unit: int) -> tuple[pa.Table, np.ndarray, dict[str, np.ndarray]]:
         """Return the saved columns of a unit, the codes of its rows and its tallies.

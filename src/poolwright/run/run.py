@@ -48,6 +48,7 @@ class Run(Planning):
         listener: receives progress.
         batch_rows: rows per batch; changes no result.
         keep_stages: whether tables keep the columns of costly steps for rows that are dropped later.
+        remembers: whether a pass over the rows continues from what the pass before it found; changes no result.
         started_over: tables that `run` makes anew: those asked for, and those that come from them.
         extended: tables that grew by new parts of their source, if `run` was asked to extend them.
         refitted: tables that are seen as `refit` made them, next to the finished ones.
@@ -58,6 +59,7 @@ class Run(Planning):
     listener: Listener = field(default_factory=Silent)
     batch_rows: int = BATCH_ROWS
     keep_stages: bool = False
+    remembers: bool = True
     started_over: set[str] = field(default_factory=set, init=False)
     extended: set[str] = field(default_factory=set, init=False)
     refitted: set[str] = field(default_factory=set, init=False)
@@ -386,6 +388,7 @@ class Run(Planning):
             environment=self.recipe.source.marks(),
             batch_rows=self.batch_rows,
             keep_stages=self.keep_stages,
+            remembers=self.remembers,
             full_ledger=spec.full_ledger,
             open_table=self.table,
             earlier=self.table(name).record.generations[:-1] if finished else (),

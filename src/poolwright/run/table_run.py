@@ -39,6 +39,7 @@ from poolwright.run.record import check_bad, check_counts, make_record, timings_
 from poolwright.run.sources.earlier import EarlierRows, earlier_rows, keep_stages
 from poolwright.run.sources.grown import GrownSource
 from poolwright.run.sources.inputs import Inputs
+from poolwright.run.sources.reached import LastPasses
 from poolwright.run.sources.source import Source, units_of
 from poolwright.run.sources.union import UnionSource
 from poolwright.run.write import UnitResult, WriteStage, WriteUnit, done_units
@@ -77,6 +78,7 @@ class TableRun:
         growth: the finished table that is extended, in `folder`; no step is fitted then.
         reused: rows of an earlier table, whose costly columns are not computed again.
         keep_stages: whether the columns of costly steps are kept for rows that are dropped later.
+        remembers: whether a pass over the rows continues from what the pass before it found.
     """
 
     plan: TablePlan
@@ -106,6 +108,7 @@ class TableRun:
     growth: Growth | None = None
     reused: EarlierRows | None = None
     keep_stages: bool = False
+    remembers: bool = True
 
     def run(self) -> Table:
         """Make the table, or the part of it that is still missing.
@@ -272,7 +275,8 @@ class TableRun:
     def _flow(self) -> Flow:
         units = units_of(self.plan.source, self.reads_images)
         quarantined = frozenset(self._quarantined())
-        return Flow(self.plan, self.folder, units, quarantined, self.batch_rows, self.reused)
+        passes = LastPasses() if self.remembers else None
+        return Flow(self.plan, self.folder, units, quarantined, self.batch_rows, self.reused, passes)
 
     def _fit_once(self, name: str, phase: str, fit: Callable[[Phase], State], flow: Flow) -> None:
         if (self.folder / "states" / f"{name}.json").exists():
