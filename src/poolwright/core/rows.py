@@ -21,9 +21,13 @@ def empty_table(schema: pa.Schema) -> pa.Table:
 
 def text_array(texts: Sequence[str]) -> pa.Array:
     """Return texts as an Arrow array. Other than `pa.array`, this does not import pandas if it is installed."""
-    data = [text.encode() for text in texts]
-    ends = np.fromiter(accumulate(map(len, data), initial=0), np.int32, len(data) + 1)
-    return pa.StringArray.from_buffers(len(data), pa.py_buffer(ends), pa.py_buffer(b"".join(data)))
+    return bytes_array([text.encode() for text in texts], pa.string())
+
+
+def bytes_array(values: Sequence[bytes], dtype: pa.DataType) -> pa.Array:
+    """Return bytes, at most 2 GiB of them, as an Arrow array of binary values or texts; see `text_array`."""
+    ends = np.fromiter(accumulate(map(len, values), initial=0), np.int32, len(values) + 1)
+    return pa.Array.from_buffers(dtype, len(values), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(values))])
 
 
 class Rows:

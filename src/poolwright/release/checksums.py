@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from poolwright.core.files import sha256_file
+from poolwright.core.runtime.cores import cores
 
 SUMS = "SHA256SUMS"
 _FLUSH_EACH = 1_000
@@ -26,9 +28,16 @@ def files_of(folder: Path) -> list[str]:
 
 def write_sums(folder: Path, known: Mapping[str, str]) -> None:
     """Write SHA256SUMS for all files below `folder`; files whose digest is in `known` are not read again."""
+    names = files_of(folder)
+    found = {**known, **digests_of(folder, [name for name in names if not known.get(name)])}
     with (folder / SUMS).open("w", encoding="utf-8", newline="\n") as out:
-        for name in files_of(folder):
-            out.write(_line(known.get(name) or sha256_file(folder / name), name))
+        out.write(sums_text({name: found[name] for name in names}))
+
+
+def digests_of(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """Return the SHA-256 of files below `folder` by name; they are read on all cores."""
+    with ThreadPoolExecutor(cores()) as threads:
+        return dict(zip(names, threads.map(lambda name: sha256_file(folder / name), names), strict=True))
 
 
 def read_sums(folder: Path) -> dict[str, str]:
@@ -56,9 +65,10 @@ def check_sums(folder: Path) -> list[str]:
         return [f"{SUMS} is damaged: {error}"]
     present = set(files_of(folder))
     wrong = [f"'{name}' is missing" for name in sorted(wanted.keys() - present)]
-    wrong += [
-        f"'{name}' has changed" for name in sorted(wanted.keys() & present) if not _same(folder / name, wanted[name])
-    ]
+    both = sorted(wanted.keys() & present)
+    with ThreadPoolExecutor(cores()) as threads:
+        same = threads.map(lambda name: _same(folder / name, wanted[name]), both)
+        wrong += [f"'{name}' has changed" for name, is_same in zip(both, same, strict=True) if not is_same]
     wrong += [f"'{name}' is not in {SUMS}" for name in sorted(present - wanted.keys())]
     return wrong
 

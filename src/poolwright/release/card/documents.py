@@ -10,7 +10,6 @@ from pathlib import Path
 from poolwright.core.columns import ATTRIBUTION as ATTRIBUTION_LINE
 from poolwright.core.columns import AUTHOR, LICENSE, TITLE, UID, URL, is_text
 from poolwright.core.documents import documents_of
-from poolwright.core.files import sha256_file
 from poolwright.core.results.measured import Measured
 from poolwright.core.table import Table
 from poolwright.core.wording import guarded
@@ -25,7 +24,7 @@ from poolwright.release.card.figures.draw import FIGURES, draw_figures
 from poolwright.release.card.presentation import Presentation
 from poolwright.release.card.sections.making import FUNNEL_FILE, funnel_text
 from poolwright.release.card.sections.measured import matrix_files
-from poolwright.release.checksums import write_sums
+from poolwright.release.checksums import digests_of, write_sums
 from poolwright.release.lineage import Lineage, save_record
 from poolwright.release.record import ReleaseRecord
 from poolwright.release.statistics import Statistics
@@ -85,7 +84,8 @@ def write_documents(
     )
     _text(folder / CARD, card.to_markdown())
     paths = [*(file.path for file in record.files), *(other.path for other in record.others), *DESCRIBED]
-    digests = {path: record.digests.get(path) or sha256_file(folder / path) for path in paths}
+    unknown = [path for path in paths if not record.digests.get(path)]
+    digests = {**record.digests, **digests_of(folder, unknown)}
     _text(folder / CROISSANT, croissant(folder, facts, presentation, digests))
     write_sums(folder, digests)
 

@@ -18,7 +18,7 @@ from pydantic import Field
 from poolwright.core.columns import IMAGE, IMAGE_PATH, SHA256, UID, URL, is_groupable
 from poolwright.core.errors import StepError
 from poolwright.core.params import Column, Columns
-from poolwright.core.rows import Rows
+from poolwright.core.rows import Rows, bytes_array, text_array
 from poolwright.core.table import Table
 from poolwright.release.card.croissant.nodes import rows_file_set
 from poolwright.release.data.class_names import ClassNames
@@ -186,8 +186,8 @@ class HuggingFace(Layout):
             uids = rows.strings(UID)
             named = zip(paths, uids, images, strict=True)
             names = [original_name(path, str(uid), data, changed) for path, uid, data in named]
-            values = [pa.array(images, pa.binary()), pa.array(names, pa.string())]
-            given = {IMAGE: pa.StructArray.from_arrays(values, ["bytes", "path"]), SHA256: pa.array(digests)}
+            values = [bytes_array(images, pa.binary()), text_array(names)]
+            given = {IMAGE: pa.StructArray.from_arrays(values, ["bytes", "path"]), SHA256: text_array(digests)}
             released = _select(rows, schema, given, classes)
             yield released, [len(data) for data in images], self._keys(rows)
 

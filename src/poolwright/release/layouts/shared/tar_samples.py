@@ -146,7 +146,7 @@ def tar_header(name: str, size: int) -> bytes:
     """
     label, length = name.encode("ascii"), b"%011o\0" % size
     checksum = b"%06o\0 " % (sum(label) + sum(length) + _SUM)
-    return label.ljust(100, b"\0") + _HEADER + length + _TIME + checksum + _REST
+    return b"".join((label.ljust(100, b"\0"), _HEADER, length, _TIME, checksum, _REST))
 
 
 def tar_sample(key: str, files: Iterable[tuple[str, bytes]]) -> tuple[list[bytes], int]:
