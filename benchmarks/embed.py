@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from poolwright.core.encoder import EncoderSpec
-from poolwright.core.images.image import Limits
+from poolwright.core.images.image_files import Limits
 from poolwright.models.encoders.load import load_encoder
 from poolwright.models.encoders.prepare import Preparation, normalised
 

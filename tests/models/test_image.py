@@ -13,7 +13,8 @@ import pytest
 from PIL import Image, ImageFile
 
 from poolwright.core.images.image import FORMATS as READ
-from poolwright.core.images.image import REASONS, Limits, Probe, drop_codes, is_turned, open_image, probe, read_bytes
+from poolwright.core.images.image import REASONS, Probe, drop_codes, is_turned, open_image, probe
+from poolwright.core.images.image_files import Limits, read_bytes
 from tests.models.making import encoded, picture
 
 FORMATS = [name for name in READ if name != "HEIF"]  # which Pillow's plugin does not write

@@ -13,7 +13,7 @@ import pytest
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError
-from poolwright.core.images.image import Limits
+from poolwright.core.images.image_files import Limits
 from poolwright.models.encoders.load import check_encoder, forget_encoders, load_encoder, peek
 from poolwright.models.encoders.onnx_graph import read_graph
 from poolwright.models.encoders.prepare import normalised

@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 from poolwright import api
 from poolwright.core.columns import classes_of
 from poolwright.core.errors import RecipeError
-from poolwright.core.images.image import read_bytes
+from poolwright.core.images.image_files import read_bytes
 from poolwright.pools.huggingface.data_files import inferred, kind_of
 from poolwright.pools.huggingface.huggingface import HuggingFacePool
 from tests.calling import call

@@ -12,7 +12,7 @@ import pytest
 from poolwright import api
 from poolwright.core.columns import classes_of, vector_model
 from poolwright.core.errors import InputError, PoolwrightError, RecipeError
-from poolwright.core.images.image import read_bytes
+from poolwright.core.images.image_files import read_bytes
 from poolwright.pools.release import ReleasePool
 from poolwright.release.layouts.domainnet import DomainNet
 from poolwright.release.layouts.huggingface import HuggingFace

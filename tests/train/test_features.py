@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from poolwright.api import train_encoder
 from poolwright.core.encoder import EncoderSpec
-from poolwright.core.images.image import Limits
+from poolwright.core.images.image_files import Limits
 from poolwright.jobs.train import TrainedEncoder
 from poolwright.models.encoders.load import forget_encoders, load_encoder
 from poolwright.models.encoders.networks.mmd_vae import Architecture

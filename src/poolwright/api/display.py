@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from poolwright.core.columns import IMAGE, LABEL, TEXT, UID, is_vector
-from poolwright.core.images.image import roots_of
+from poolwright.core.images.image_files import roots_of
 from poolwright.report.images.thumbnails import thumbnail
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from poolwright.core.columns import IMAGE, ROW_ERROR, UID, is_groupable, is_text, is_vector, same_space
 from poolwright.core.errors import BadPart, InputError, MissingExtra, RecipeError, did_you_mean, is_installed
-from poolwright.core.images.image import Limits
+from poolwright.core.images.image_files import Limits
 from poolwright.core.images.phash import phash_of_file
 from poolwright.core.results.leaks import HASHES, PHASH, SHA256, Leak, LeakReport, LeakSet
 from poolwright.core.rows import one_array

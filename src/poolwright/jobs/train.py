@@ -14,7 +14,7 @@ import numpy as np
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import ChangedError, MissingExtra
 from poolwright.core.files import remove, remove_partials, write_text
-from poolwright.core.images.image import Limits
+from poolwright.core.images.image_files import Limits
 from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.jobs.training_images import PACKED, list_pictures
 from poolwright.models.encoders.networks import mmd_vae, moco

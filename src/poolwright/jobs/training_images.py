@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from poolwright.core.columns import IMAGE, IMAGE_PATH, ROW_ERROR, UID
 from poolwright.core.errors import BadPart, RecipeError
 from poolwright.core.files import remove
-from poolwright.core.images.image import REASONS, Limits, local_image, open_image, unread
+from poolwright.core.images.image import REASONS, open_image, unread
+from poolwright.core.images.image_files import Limits, local_image
 from poolwright.core.parquet import write_parquet
 from poolwright.core.rows import Rows
 from poolwright.jobs.open_source import open_source

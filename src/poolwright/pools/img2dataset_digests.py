@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 
 from poolwright.core.columns import SHA256
-from poolwright.core.images.image import read_bytes
+from poolwright.core.images.image_files import read_bytes
 from poolwright.pools.img2dataset_shards import Download, is_image
 from poolwright.pools.readers.parquet import read_parquet
 from poolwright.pools.readers.paths import Unreadable, files_below, join

@@ -13,7 +13,7 @@ from typing import Any
 from poolwright.core.columns import IMAGE
 from poolwright.core.errors import PoolwrightError, RecipeError, did_you_mean
 from poolwright.core.files import digest_file, remove, remove_partials
-from poolwright.core.images.image import roots_of
+from poolwright.core.images.image_files import roots_of
 from poolwright.core.roles import AnnotationStep
 from poolwright.core.runtime.event_log import EventLog
 from poolwright.core.runtime.progress import Listener, Silent

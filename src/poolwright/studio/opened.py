@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, UID
 from poolwright.core.errors import InputError
-from poolwright.core.images.image import read_bytes
+from poolwright.core.images.image_files import read_bytes
 from poolwright.core.pool import Part
 from poolwright.core.rows import one_array
 from poolwright.core.table import RECORD, Table

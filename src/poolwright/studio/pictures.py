@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 
-from poolwright.core.images.image import Limits, open_image
+from poolwright.core.images.image import open_image
+from poolwright.core.images.image_files import Limits
 
 EDGES = (160, 320, 640, 1280, 2560)
 """Possible longer edges of pictures, in pixels."""

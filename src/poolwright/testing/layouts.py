@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from poolwright.core.columns import IMAGE, IMAGE_PATH, UID, is_text
 from poolwright.core.errors import PoolwrightError, RecipeError, ReleaseError, is_installed
 from poolwright.core.files import digest_file
-from poolwright.core.images.image import read_bytes
+from poolwright.core.images.image_files import read_bytes
 from poolwright.core.table import Table
 from poolwright.release.card.about import About
 from poolwright.release.checks.result import Verification, run_check

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from poolwright.core.images.image import Limits
+from poolwright.core.images.image_files import Limits
 from poolwright.core.runtime.threads import import_torch
 from poolwright.models.encoders.networks.mmd_vae import autoencoder, set_scale, unscaled
 from poolwright.train.loop import Images, cosine

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from poolwright.core.errors import RecipeError
-from poolwright.core.images.image import Limits, open_image
+from poolwright.core.images.image import open_image
+from poolwright.core.images.image_files import Limits
 from poolwright.core.runtime.quiet import silence
 from poolwright.core.runtime.threads import import_torch
 from poolwright.models.encoders.networks.moco import PREPARATION, backbone

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from poolwright.core.files import ImageRoot
-from poolwright.core.images.image import read_bytes
+from poolwright.core.images.image_files import read_bytes
 from poolwright.kernels.selection.hashing import hash64, hash_key
 
 

@@ -8,7 +8,8 @@ from hashlib import sha256
 import numpy as np
 
 from poolwright import EncoderKind, EncoderSpec, Peek, RecipeError
-from poolwright.core.images.image import Limits, open_image
+from poolwright.core.images.image import open_image
+from poolwright.core.images.image_files import Limits
 
 LIMITS = Limits()
 FORM = 1

@@ -25,7 +25,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from poolwright.core.errors import InputError
-from poolwright.core.images.image import REASONS, probe, read_bytes
+from poolwright.core.images.image import REASONS, probe
+from poolwright.core.images.image_files import read_bytes
 from poolwright.core.wording import some
 
 PAGE = "instructions.html"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poolwright.core.errors import require_module
-from poolwright.core.images.image import Limits, open_image
+from poolwright.core.images.image import open_image
+from poolwright.core.images.image_files import Limits
 
 if TYPE_CHECKING:
     from PIL import Image

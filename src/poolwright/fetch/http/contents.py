@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from poolwright.core.images.image import Limits, Probe, open_image, probe
+from poolwright.core.images.image import Probe, open_image, probe
+from poolwright.core.images.image_files import Limits
 from poolwright.fetch.http.digests import matches
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import Failure, FetchOutcome

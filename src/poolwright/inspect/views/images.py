@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, is_vector
-from poolwright.core.images.image import read_bytes
+from poolwright.core.images.image_files import read_bytes
 from poolwright.inspect.views.build import PLACE, RANK
 from poolwright.inspect.views.view import View
 from poolwright.run.sources.source import Piece, Source, table_source

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from poolwright.core.images.image import Limits
+from poolwright.core.images.image_files import Limits
 from poolwright.models.encoders.prepare import Preparation
 
 

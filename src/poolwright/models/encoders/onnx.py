@@ -14,7 +14,7 @@ import numpy as np
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import MissingExtra, RecipeError, did_you_mean
-from poolwright.core.images.image import Limits
+from poolwright.core.images.image_files import Limits
 from poolwright.kernels.similarity.unit_length import unit_rows
 from poolwright.models.encoders.decode_ahead import Feed, Slot
 from poolwright.models.encoders.manifest import Described, described

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from poolwright.core.images.image import DECODING, Limits, open_image
+from poolwright.core.images.image import DECODING, open_image
+from poolwright.core.images.image_files import Limits
 
 if TYPE_CHECKING:
     from PIL import Image

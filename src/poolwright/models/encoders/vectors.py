@@ -14,7 +14,7 @@ import numpy as np
 
 from poolwright.core.encoder import Encoder
 from poolwright.core.files import sha256_file
-from poolwright.core.images.image import Limits
+from poolwright.core.images.image_files import Limits
 from poolwright.kernels.similarity.unit_length import unit_rows
 
 EVERYTHING = Limits()

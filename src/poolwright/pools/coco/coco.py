@@ -14,7 +14,7 @@ from poolwright.core.columns import IMAGE, IMAGE_ERROR, LABEL, SPLIT, UID
 from poolwright.core.errors import RecipeError
 from poolwright.core.files import ImageRoot
 from poolwright.core.images.encoding import Encoding
-from poolwright.core.images.image import local_image
+from poolwright.core.images.image_files import local_image
 from poolwright.core.pool import Part, PathOrUrl, Pool
 from poolwright.core.remote.schemes import is_url
 from poolwright.pools.coco.annotations import Annotations, read_annotations, splits_of

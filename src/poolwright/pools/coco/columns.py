@@ -26,7 +26,7 @@ from poolwright.core.columns import (
     described,
 )
 from poolwright.core.files import ImageRoot
-from poolwright.core.images.image import local_image
+from poolwright.core.images.image_files import local_image
 from poolwright.pools.coco.annotations import BOX, Annotations, Numbers
 from poolwright.pools.coco.crops import corners
 

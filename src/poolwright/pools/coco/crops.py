@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from poolwright.core.files import ImageRoot
 from poolwright.core.images.encoding import Encoding, encode, pixels_for
-from poolwright.core.images.image import load_image, read_bytes
+from poolwright.core.images.image import load_image
+from poolwright.core.images.image_files import read_bytes
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from types import TracebackType
 
 from poolwright.core.images.formats import IMAGE_EXTENSIONS
-from poolwright.core.images.image import Limits
+from poolwright.core.images.image_files import Limits
 from poolwright.pools.readers.paths import Unreadable, base_name
 from poolwright.pools.readers.tar_members import TarScan, key_of, open_tar
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from poolwright.core.columns import IMAGE
 from poolwright.core.errors import RecipeError
 from poolwright.core.images.formats import extension_of_bytes
-from poolwright.core.images.image import read_bytes
+from poolwright.core.images.image_files import read_bytes
 from poolwright.core.runtime.noting import note_unread
 
 _SHOWN = 40

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from poolwright.core.images.formats import IMAGE_EXTENSIONS, extension_of_name
-from poolwright.core.images.image import Limits
+from poolwright.core.images.image_files import Limits
 from poolwright.core.runtime.text_files import decode, load_json
 
 KEY = "__key__"

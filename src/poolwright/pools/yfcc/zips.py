@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, WELL_KNOWN
 from poolwright.core.errors import RecipeError
-from poolwright.core.images.image import Limits
+from poolwright.core.images.image_files import Limits
 from poolwright.core.pool import Part
 from poolwright.core.remote.files import open_file
 from poolwright.core.remote.schemes import is_url

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from poolwright.core.columns import AUTHOR, IMAGE, IMAGE_PATH, LABEL, LICENSE, UID
-from poolwright.core.images.image import open_image, read_bytes
+from poolwright.core.images.image import open_image
+from poolwright.core.images.image_files import read_bytes
 from poolwright.core.table import Table
 from poolwright.kernels.selection.hashing import hash64, hash_key
 from poolwright.release.card.markdown import grid, plain

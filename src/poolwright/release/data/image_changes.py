@@ -28,7 +28,8 @@ from poolwright.core.images.encoding import (
     pixels_for,
     profile_of,
 )
-from poolwright.core.images.image import Limits, Probe, load_image, probe
+from poolwright.core.images.image import Probe, load_image, probe
+from poolwright.core.images.image_files import Limits
 from poolwright.core.images.metadata import Malformed, without_metadata
 from poolwright.core.images.pixels import BACK, turned_box, upright
 from poolwright.core.images.resizing import PEERS, Fitting, Mode, fitting

@@ -15,7 +15,8 @@ from poolwright.core.columns import ASPECT, BYTES, HEIGHT, IMAGE, IMAGE_PATH, SH
 from poolwright.core.errors import ReleaseError, StepError
 from poolwright.core.files import ImageRoot
 from poolwright.core.images.formats import IMAGE_EXTENSIONS, extension_of_name
-from poolwright.core.images.image import REASONS, Limits, read_bytes
+from poolwright.core.images.image import REASONS
+from poolwright.core.images.image_files import Limits, read_bytes
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.core.wording import some

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from poolwright.core.columns import UID, is_text, is_vector
 from poolwright.core.errors import is_installed
-from poolwright.core.images.image import Limits
+from poolwright.core.images.image_files import Limits
 from poolwright.core.images.phash import FLAT_HASHES, phash_of_file
 from poolwright.core.results.leaks import HASHES, PHASH, SHA256
 from poolwright.core.rows import one_array

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from poolwright.core.columns import IMAGE_PATH
 from poolwright.core.errors import BadPart, InputError
 from poolwright.core.files import digest_file
-from poolwright.core.images.image import local_image, roots_of
+from poolwright.core.images.image_files import local_image, roots_of
 from poolwright.core.parquet import write_parquet
 from poolwright.core.pool import Part
 from poolwright.core.remote.files import open_file

@@ -17,7 +17,7 @@ from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, WELL_KNOWN
 from poolwright.core.errors import BadPart, InputError, RecipeError
 from poolwright.core.files import ImageRoot, leading_out
 from poolwright.core.images.formats import is_image_name
-from poolwright.core.images.image import read_bytes, roots_of, split_root
+from poolwright.core.images.image_files import read_bytes, roots_of, split_root
 from poolwright.core.pool import FOLLOWED, Part, Pool
 from poolwright.core.rows import Rows, with_missing_as_null
 from poolwright.core.runtime.noting import settle

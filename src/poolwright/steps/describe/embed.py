@@ -14,7 +14,8 @@ from poolwright.core.columns import IMAGE, IMAGE_ERROR, TEXT, is_text, vector_fi
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import ChangedError, StepError
 from poolwright.core.frame import Context, Frame
-from poolwright.core.images.image import REASONS, Limits, drop_codes, unread
+from poolwright.core.images.image import REASONS, drop_codes, unread
+from poolwright.core.images.image_files import Limits
 from poolwright.core.roles import Encoded, EncodingStep
 from poolwright.core.rows import Rows, vector_array
 from poolwright.core.state import State

@@ -9,7 +9,8 @@ import pyarrow as pa
 from pydantic import BeforeValidator, Field
 
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, PDQ, PHASH, SHA256, WELL_KNOWN
-from poolwright.core.images.image import REASONS, Limits, drop_codes, open_image, refused, unread
+from poolwright.core.images.image import REASONS, drop_codes, open_image, unread
+from poolwright.core.images.image_files import Limits, refused
 from poolwright.core.images.phash import check_pdq, check_phash, pdq, phash
 from poolwright.core.rows import Rows
 from poolwright.core.state import State

@@ -8,7 +8,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, described
-from poolwright.core.images.image import REASONS, Limits, drop_codes, refused, unread
+from poolwright.core.images.image import REASONS, drop_codes, unread
+from poolwright.core.images.image_files import Limits, refused
 from poolwright.core.images.marks import Marks, marks_of
 from poolwright.core.rows import Rows
 from poolwright.core.state import State

@@ -16,7 +16,8 @@ from pydantic import Field, model_validator
 from poolwright.core.columns import IMAGE, IMAGE_ERROR
 from poolwright.core.errors import ChangedError, InputError, MissingExtra, RecipeError, StepError
 from poolwright.core.frame import Context, Frame
-from poolwright.core.images.image import REASONS, Limits, drop_codes, unread
+from poolwright.core.images.image import REASONS, drop_codes, unread
+from poolwright.core.images.image_files import Limits
 from poolwright.core.params import Column, exactly_one
 from poolwright.core.pool import PathOrUrl
 from poolwright.core.remote.files import local_file

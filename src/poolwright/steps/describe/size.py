@@ -9,7 +9,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from poolwright.core.columns import ASPECT, BYTES, HEIGHT, IMAGE, IMAGE_ERROR, WELL_KNOWN, WIDTH
-from poolwright.core.images.image import REASONS, Limits, Probe, drop_codes, probe, unread
+from poolwright.core.images.image import REASONS, Probe, drop_codes, probe, unread
+from poolwright.core.images.image_files import Limits
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step

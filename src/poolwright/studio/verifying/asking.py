@@ -187,7 +187,7 @@ def row(request: Request, studio: StudioOf, live: LiveOf, uid: Annotated[str, Qu
 @router.get("/shown/{number}")
 async def shown(request: Request, live: LiveOf, number: int) -> Response:
     """Serve a picture of the instructions, re-encoded."""
-    from poolwright.core.images.image import read_bytes
+    from poolwright.core.images.image_files import read_bytes
     from poolwright.studio.pictures import reduced
 
     guide, path = guide_of(live), live.queue.instructions

@@ -13,7 +13,7 @@ import numpy as np
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import MissingExtra, RecipeError
-from poolwright.core.images.image import Limits
+from poolwright.core.images.image_files import Limits
 from poolwright.core.runtime.threads import import_torch
 from poolwright.kernels.similarity.unit_length import unit_rows
 from poolwright.models.encoders.decode_ahead import Feed, Slot

@@ -10,7 +10,7 @@ import numpy as np
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError
-from poolwright.core.images.image import Limits
+from poolwright.core.images.image_files import Limits
 from poolwright.core.runtime.threads import import_torch
 from poolwright.models.encoders.networks.network import Network, device_of, import_library
 from poolwright.models.encoders.networks.openclip_lookup import OpenClipModel, find_model

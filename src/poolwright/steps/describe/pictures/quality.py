@@ -13,7 +13,8 @@ from pydantic import Field
 
 from poolwright.core.columns import HEIGHT, IMAGE, IMAGE_ERROR, WIDTH
 from poolwright.core.frame import Context, Frame
-from poolwright.core.images.image import REASONS, Limits, drop_codes, open_image, unread
+from poolwright.core.images.image import REASONS, drop_codes, open_image, unread
+from poolwright.core.images.image_files import Limits
 from poolwright.core.images.measures import Measures, measure
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
