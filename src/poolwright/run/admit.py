@@ -173,7 +173,7 @@ class RepeatedInRange:
 
     Attributes:
         found: the hashes of each unit, sorted.
-        ranges: number of ranges.
+        ranges: number of ranges, a power of two.
     """
 
     found: tuple[Hashes, ...]
