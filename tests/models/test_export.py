@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+import yaml
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.neural_network import MLPClassifier
@@ -19,8 +20,10 @@ from poolwright.core.errors import InputError, RecipeError
 from poolwright.kernels.classifiers.parameters import Classifier, decisions, predictions
 from poolwright.models.classifiers.classifier_file import read_classifier
 from poolwright.models.classifiers.from_sklearn import from_sklearn
+from poolwright.models.classifiers.options import ClassifierOptions
 from poolwright.models.classifiers.ready import ReadyClassifier
 from poolwright.models.classifiers.trained import classifier_state
+from poolwright.models.classifiers.training import train
 from tests.calling import call
 from tests.models.labelled import clouds
 
@@ -103,6 +106,39 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="has the classifiers: none"):
         api.export_classifier(tmp_path / "states", tmp_path / "made.onnx")
     assert not list(tmp_path.glob("made.*"))
+
+
+@pytest.mark.parametrize("suffix", ["onnx", "skops"])
+def test_the_model_card_says_how_it_was_made_and_runs(suffix: str, tmp_path: Path) -> None:
+    examples = clouds(classes=2)
+    trained = train(examples, ClassifierOptions(positive="c1", candidates=("mean", "logistic"), draws=100), 7)
+    trained.to_state().save(tmp_path / "states", "00-classify")
+    path = api.export_classifier(tmp_path, tmp_path / f"maps.{suffix}")
+    card = path.with_suffix(".md").read_text()
+    _, header, text = card.split("---\n", 2)
+    assert yaml.safe_load(header) == {
+        "library_name": {"onnx": "onnx", "skops": "sklearn"}[suffix],
+        "tags": ["poolwright", "embeddings"],
+    }
+    width = np.asarray(examples.vectors).shape[1]
+    assert "Classes: `c0`, `c1`." in text
+    assert f"{width} numbers in all" in text
+    assert trained.digest in text
+    assert "Learned from" in text
+    assert "Taken from" not in text
+    assert "\n| **logistic** | **" in text
+    code = text.partition("```python\n")[2].partition("```")[0].replace(path.name, str(path))
+    found: dict[str, Any] = {}
+    exec(code, found)
+    assert next(iter(found["labels"])) in ("c0", "c1")
+
+
+def test_the_card_of_a_classifier_from_elsewhere_names_its_file(tmp_path: Path) -> None:
+    state_file(tmp_path, trained("svm poly", 2)[0])
+    api.export_classifier(tmp_path, tmp_path / "maps.onnx")
+    read_classifier(str(tmp_path / "maps.onnx")).save(tmp_path / "again" / "states", "00-classify")
+    api.export_classifier(tmp_path / "again", tmp_path / "same.onnx")
+    assert "Taken from maps.onnx (SHA-256" in (tmp_path / "same.md").read_text().replace("\\", "")
 
 
 def test_the_command_writes_the_file(tmp_path: Path) -> None:

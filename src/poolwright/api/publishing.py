@@ -90,9 +90,10 @@ def pull(
 
 
 def export_classifier(source: str | Path, to: str | Path) -> Path:
-    """Write the classifier of a table or a release as ONNX or for scikit-learn.
+    """Write the classifier of a table or a release as ONNX or for scikit-learn, and its model card.
 
-    Both decide as the step `classify` does, which reads them again by its parameter `model`.
+    Both decide as the step `classify` does, which reads them again by its parameter `model`. The card, which is
+    Markdown as the Hugging Face Hub reads it, is named as the file and ends in `.md`.
 
     Args:
         source: the folder of a finished table (`runs/mappool/tables/maps`) or of a release that has a step `classify`,
@@ -108,6 +109,10 @@ def export_classifier(source: str | Path, to: str | Path) -> Path:
         InputError: the classifier cannot be written in this form.
         MissingExtra: onnx or skops is not installed.
     """
+    from poolwright.core.files import write_text
     from poolwright.models.classifiers.export.write import write_classifier
+    from poolwright.release.card.model_card import model_card
 
-    return write_classifier(Path(source), Path(to))
+    to = Path(to)
+    write_text(to.with_suffix(".md"), model_card(write_classifier(Path(source), to), to.name))
+    return to

@@ -51,14 +51,20 @@ def compared(table: Table, paced: bool = False) -> Iterator[Compared]:
     for step in table.record.steps:
         if step.state_kind == KIND:
             pace = fits.get(step.state_name, {}).get("rows_per_second")
-            yield _compared(table.state(step.index), pace)
+            yield compared_in(table.state(step.index), pace)
 
 
-def _compared(state: State, pace: Mapping[str, float] | None) -> Compared:
+def compared_in(state: State, pace: Mapping[str, float] | None = None) -> Compared:
+    """Return the comparison in a state; of a classifier that was trained elsewhere, what it is taken from."""
     if "comparison" not in state.tables:
         source = state.values["source"]
         model = state.values["classifier"]
-        line = (source["file"], source["type"], ", ".join(model["classes"][:20]), str(len(model["classes"])))
+        line = (
+            source["file"],
+            source.get("type", model["kind"]),
+            ", ".join(model["classes"][:20]),
+            str(len(model["classes"])),
+        )
         return Compared(
             ("model", "type", "classes", "number of classes"), (line,), 0, (_taken(source), _FIGURES_ELSEWHERE)
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from poolwright.core.errors import InputError, RecipeError, require_module
 from poolwright.core.files import write_atomically
+from poolwright.core.state import State
 from poolwright.models.classifiers.classifier_file import read_classifier
 from poolwright.models.classifiers.export.to_onnx import to_onnx
 from poolwright.models.classifiers.export.to_sklearn import to_sklearn
@@ -13,8 +15,8 @@ from poolwright.models.classifiers.ready import CONTENT, ONNX
 from poolwright.models.classifiers.trained import classifier_of
 
 
-def write_classifier(source: Path, to: Path) -> Path:
-    """Write a classifier.
+def write_classifier(source: Path, to: Path) -> State:
+    """Write a classifier; return the state that it is in.
 
     Args:
         source: the folder of a finished table or of a release, or the `.json` of a state of `classify`.
@@ -27,7 +29,8 @@ def write_classifier(source: Path, to: Path) -> Path:
     """
     if to.suffix not in (".onnx", ".skops"):
         raise RecipeError(f"{to}: a classifier is written as .onnx or .skops; name such a file")
-    state = read_classifier(str(source if source.suffix == ".json" else _state_in(source)))
+    file = source if source.suffix == ".json" else _state_in(source)
+    state = read_classifier(str(file))
     threshold = float(state.values["threshold"])
     if state.values["classifier"]["kind"] == ONNX:
         if to.suffix != ".onnx":
@@ -42,7 +45,17 @@ def write_classifier(source: Path, to: Path) -> Path:
 
         content = dumps(to_sklearn(classifier_of(state), threshold))
     write_atomically(to, lambda file: file.write(content))
-    return to
+    return _as_saved(state, file)
+
+
+def _as_saved(state: State, file: Path) -> State:
+    """Return a state as its step saved it: read as a classifier, it names the state's own file as its source."""
+    values = dict(state.values)
+    if source := json.loads(file.read_text(encoding="utf-8"))["values"].get("source"):
+        values["source"] = source
+    elif "training" in values:
+        del values["source"]
+    return State(values, state.tables)
 
 
 def _state_in(folder: Path) -> Path:
