@@ -22,7 +22,7 @@ from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
 from poolwright.pools.img2dataset import Img2dataset
 from poolwright.pools.webdataset.webdataset import WebDatasetPool
-from poolwright.release.card import documents
+from poolwright.release import checksums
 from poolwright.release.checks.loaders import with_webdataset
 from poolwright.release.checksums import read_sums
 from poolwright.release.layouts.webdataset import WebDatasetLayout
@@ -160,7 +160,7 @@ def test_tars_are_digested_while_they_are_written(
         read.append(path.relative_to(path.parents[1]).as_posix())
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
-    monkeypatch.setattr(documents, "sha256_file", sha256_file)
+    monkeypatch.setattr(checksums, "sha256_file", sha256_file)
     monkeypatch.setattr("poolwright.release.data.images.BATCH_ROWS", 2)  # the last format is not known at first
     out = written(tmp_path, kinds, shard_rows=3)
     digests = {f"train/{tar.name}": hashlib.sha256(tar.read_bytes()).hexdigest() for tar in out.glob("train/*.tar")}

@@ -91,7 +91,7 @@ def test_galleries_and_samples_of_several_runs(chromium: Any, made_demo: MadeDem
         assert step["split"]["group"] == "duplicate_group"
         page.click("text=show rows")
         page.wait_for_function(
-            "rows => document.getElementById('count').textContent === rows", arg=f"{len(leaks.positions)}"
+            "rows => document.getElementById('count')?.textContent === rows", arg=f"{len(leaks.positions)}"
         )
         page.goto(f"http://127.0.0.1:{port}{base}classes")
         page.focus(".ex-draw summary")
