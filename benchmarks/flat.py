@@ -1,6 +1,6 @@
 """Cost per row of three kinds of work from 1 to 20 million rows; a figure of it goes to docs/images/flat.png.
 
-`classify` decides by a cubic SVM, and `label` among 1,000 classes, on vectors of 64 numbers; `select` takes the best
+`classify` decides by logistic regression, and `label` among 1,000 classes, on vectors of 64 numbers; `select` takes the best
 three quarters, then at most 2,000 rows of each of 20,000 classes. The time of a run of 10,000 rows is taken off each:
 it is that of starting, and of training.
 """
@@ -19,7 +19,7 @@ from poolwright.core.rows import vector_array
 MILLIONS, FILE, WIDTH, CLASSES = (1, 2, 5, 10, 20), 1_000_000, 64, 1_000
 SMALL, BATCH = 10_000, 100_000
 STEPS = {
-    "classify": "classify: {with: vector, examples: examples, split: split, positive: even, candidates: [svm]}",
+    "classify": "classify: {with: vector, examples: examples, split: split, positive: even, candidates: [logistic]}",
     "label": "label: {with: vector, vocabulary: classes.txt, features: classes.npy}",
     "select": "top: {by: score, fraction: 0.75}\n      - cap: {group: class, n: 2000}",
 }
