@@ -1,8 +1,8 @@
 """Cost per row of three kinds of work from 1 to 20 million rows; a figure of it goes to docs/images/flat.png.
 
-`classify` decides by logistic regression, and `label` among 1,000 classes, on vectors of 64 numbers; `select` takes the best
-three quarters, then at most 2,000 rows of each of 20,000 classes. The time of a run of 10,000 rows is taken off each:
-it is that of starting, and of training.
+`classify` decides by logistic regression, and `label` among 1,000 classes, on vectors of 64 numbers; `select` takes
+the best three quarters, then at most 2,000 rows of each of 20,000 classes. The time of a run of 10,000 rows is taken
+off each: it is that of starting, and of training.
 """
 
 from __future__ import annotations
