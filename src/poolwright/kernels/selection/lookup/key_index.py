@@ -154,7 +154,7 @@ class _Chunk:
 
     def _passes(self, distances: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         places = (distances >> self.fine).view(np.int64)
-        return ((self.sieve[places >> 3] >> (places & 7).astype(np.uint8)) & 1).view(np.bool_)
+        return np.asarray((self.sieve[places >> 3] >> (places & 7).astype(np.uint8)) & 1).view(np.bool_)
 
     def _first(self, wanted: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
         """Return the index of the first hash that is not below each wanted one, as `searchsorted` does."""
