@@ -131,6 +131,9 @@ def test_the_model_card_says_how_it_was_made_and_runs(suffix: str, tmp_path: Pat
     found: dict[str, Any] = {}
     exec(code, found)
     assert next(iter(found["labels"])) in ("c0", "c1")
+    path.with_suffix(".md").write_text("completed by its author")
+    api.export_classifier(tmp_path, path)
+    assert path.with_suffix(".md").read_text() == "completed by its author"
 
 
 def test_the_card_of_a_classifier_from_elsewhere_names_its_file(tmp_path: Path) -> None:

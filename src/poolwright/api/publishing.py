@@ -93,7 +93,8 @@ def export_classifier(source: str | Path, to: str | Path) -> Path:
     """Write the classifier of a table or a release as ONNX or for scikit-learn, and its model card.
 
     Both decide as the step `classify` does, which reads them again by its parameter `model`. The card, which is
-    Markdown as the Hugging Face Hub reads it, is named as the file and ends in `.md`.
+    Markdown as the Hugging Face Hub reads it, is named as the file and ends in `.md`. One that is there already is
+    kept: its author may have completed it.
 
     Args:
         source: the folder of a finished table (`runs/mappool/tables/maps`) or of a release that has a step `classify`,
@@ -114,5 +115,7 @@ def export_classifier(source: str | Path, to: str | Path) -> Path:
     from poolwright.release.card.model_card import model_card
 
     to = Path(to)
-    write_text(to.with_suffix(".md"), model_card(write_classifier(Path(source), to), to.name))
+    state, card = write_classifier(Path(source), to), to.with_suffix(".md")
+    if not card.exists():
+        write_text(card, model_card(state, to.name))
     return to

@@ -71,7 +71,7 @@ def export_classifier(
     """Write a trained classifier as ONNX or for scikit-learn.
 
     Both decide as the step does; `classify: {model: FILE}` reads them again.
-    A model card is written next to the file, as .md.
+    A model card is written next to the file, as .md, unless one is there.
     """
     from poolwright.api import export_classifier as export
     from poolwright.cli.rendering.publishing import print_exported

@@ -13,12 +13,13 @@ import yaml
 from poolwright.core.state import State
 from poolwright.models.classifiers.classifier_file import width_of
 from poolwright.models.classifiers.comparison_text import compared_in
-from poolwright.release.card.markdown import code, fenced, grid, plain
+from poolwright.release.card.markdown import code, fenced, plain
+from poolwright.release.card.sections.classifier import candidates_grid
 
 _FEATURES = {
     "image": "vectors of images",
-    "text": "vectors of captions, and a column of ones",
-    "image+text": "vectors of images, followed by those of their captions",
+    "text": "what captions gave, vectors or keywords, and a column of ones",
+    "image+text": "vectors of images, followed by what their captions gave, vectors or keywords",
 }
 _RUN = {
     ".onnx": """\
@@ -53,12 +54,14 @@ def model_card(state: State, file: str) -> str:
     """
     suffix = Path(file).suffix
     header = {"library_name": _LIBRARIES[suffix], "tags": ["poolwright", "embeddings"]}
+    comparison = compared_in(state)
     parts = [
         f"---\n{yaml.safe_dump(header, sort_keys=False)}---",
         f"# {plain(Path(file).stem)}",
         *_described(state, file),
         "## How it was chosen",
-        *_chosen(state),
+        " ".join(map(plain, comparison.words)),
+        candidates_grid(comparison),
     ]
     for title, text in _OPEN:
         parts += [f"## {title}", text]
@@ -79,12 +82,3 @@ def _described(state: State, file: str) -> list[str]:
         f"SHA-256 of its parameters: {code(model['digest'])}.",
         fenced(_RUN[Path(file).suffix].format(file=file, width=width), "python"),
     ]
-
-
-def _chosen(state: State) -> list[str]:
-    comparison = compared_in(state)
-    lines = [
-        [f"**{plain(cell)}**" if index == comparison.chosen else plain(cell) for cell in line]
-        for index, line in enumerate(comparison.lines)
-    ]
-    return [*map(plain, comparison.words), grid(comparison.head, lines, range(1, len(comparison.head)))]

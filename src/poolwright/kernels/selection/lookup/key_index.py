@@ -129,7 +129,10 @@ class _Chunk:
         self, hashes: npt.NDArray[np.uint64], valid: npt.NDArray[np.bool_], keys: Sequence[pa.Array]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the keys that rows have: their indices, and those of the rows."""
-        rows = self._sieved(hashes - self.least, valid)
+        rows = np.flatnonzero(((hashes - self.least) <= self.span) & valid)
+        places = self._places(hashes[rows], self.fine)
+        bits = self.sieve[places >> 3] >> (places & 7).astype(np.uint8)
+        rows = rows[np.flatnonzero(bits & 1)]
         wanted = hashes[rows]
         at = self._first(wanted)
         found = [(rows[:0], rows[:0])]
@@ -143,18 +146,6 @@ class _Chunk:
             found.append((rows[same], at[same]))
             rows, wanted, at = rows[~same], wanted[~same], at[~same] + 1
         return np.concatenate([rows for rows, _ in found]), np.concatenate([at for _, at in found])
-
-    def _sieved(self, distances: npt.NDArray[np.uint64], valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        """Return the indices of keys that may be those of rows, by the distances of their hashes to the least."""
-        inside = (distances <= self.span) & valid
-        if 2 * np.count_nonzero(inside) > len(inside):  # as if there is one chunk: to pick them takes longer
-            return np.flatnonzero(self._passes(np.minimum(distances, self.span)) & inside)
-        rows = np.flatnonzero(inside)
-        return rows[self._passes(distances[rows])]
-
-    def _passes(self, distances: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-        places = (distances >> self.fine).view(np.int64)
-        return np.asarray((self.sieve[places >> 3] >> (places & 7).astype(np.uint8)) & 1).view(np.bool_)
 
     def _first(self, wanted: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
         """Return the index of the first hash that is not below each wanted one, as `searchsorted` does."""

@@ -14,9 +14,14 @@ def classifier_section(table: Table) -> str:
 
 
 def _comparison(table: Table, comparison: Compared) -> str:
+    words = " ".join(plain(sentence) for sentence in comparison.words)
+    return f"Table `{table.name}`. {words}\n\n{candidates_grid(comparison)}"
+
+
+def candidates_grid(comparison: Compared) -> str:
+    """Format the candidates and their figures as a table, the chosen one in bold."""
     lines = [
         [f"**{plain(cell)}**" if index == comparison.chosen else plain(cell) for cell in line]
         for index, line in enumerate(comparison.lines)
     ]
-    words = " ".join(plain(sentence) for sentence in comparison.words)
-    return f"Table `{table.name}`. {words}\n\n{grid(comparison.head, lines, range(1, len(comparison.head)))}"
+    return grid(comparison.head, lines, range(1, len(comparison.head)))
