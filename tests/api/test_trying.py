@@ -36,7 +36,8 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def test_what_is_there_is_found_and_the_recipe_can_be_edited(pictures: Path, tmp_path: Path) -> None:
-    words, model = ", ".join(DRAWN), f"onnx:{clip_folder()}"
+    shutil.copytree(clip_folder(), tmp_path / "encoder of mine")
+    words, model = ", ".join(DRAWN), "onnx:encoder of mine"  # as seen from where the command is run
     options = ["--words", words, "--model", model, "--clusters", "3"]
     called = call("try", pictures.name, *options, "--json", folder=tmp_path)
     assert called.code == 0, called.err

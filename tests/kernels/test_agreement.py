@@ -75,6 +75,18 @@ def test_who_answers_at_random_drags_nobody_along() -> None:
     assert without_outliers(always, 3, 0.4, 20).outlier.tolist() == [False, True, False]
 
 
+def test_a_crowd_that_hardly_agrees_on_ambiguous_pictures_is_not_careless() -> None:
+    """As in ImageNetV2: each picture is picked by its own share of people; one person answers at random."""
+    rng = np.random.default_rng(4)
+    item, person = (axis.ravel() for axis in np.mgrid[0:600, 0:10])
+    share = rng.beta(2, 1, 600)[item]
+    share[person == 7] = 0.5
+    ratings = Ratings(item, person, (rng.random(6_000) < share).astype(np.int64))
+    found = without_outliers(ratings, 10, 0.4, 20)
+    assert (found.kappa < 0.4).all()
+    assert np.flatnonzero(found.outlier).tolist() == [7]
+
+
 def test_few_or_no_ratings_name_nobody() -> None:
     none = Ratings(*[np.empty(0, np.int64)] * 3)
     assert agreement(none).items == 0

@@ -16,6 +16,7 @@ from poolwright.api.results import FirstLook
 from poolwright.api.running import run
 from poolwright.core.errors import ChangedError, InputError, RecipeError
 from poolwright.core.files import write_text
+from poolwright.models.encoders.spec import model_spec
 from poolwright.models.texts.vocabulary import NAMES
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ def try_folder(
         raise InputError(f"{images}: not a folder; name the folder with the pictures")
     if folder == pictures or pictures in folder.parents:
         raise RecipeError(f"{to} is in the folder of the pictures; name another one by --to")
+    if model is not None:  # the recipe, in another folder, would look for a relative path there
+        model = model_spec(model, {"folder": str(Path.cwd())}).model
     text = _recipe(pictures, folder, _vocabulary(words), model, clusters)
     recipe = folder / "recipe.yaml"
     if recipe.exists() and recipe.read_text(encoding="utf-8") != text:

@@ -13,6 +13,9 @@ import numpy.typing as npt
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
+_CROWD = 5
+"""Number of people from which on a person is compared with what is usual among them."""
+
 
 @dataclass(frozen=True)
 class Ratings:
@@ -115,13 +118,16 @@ def without_outliers(ratings: Ratings, people: int, below: float, least: int) ->
 
     The person with the lowest kappa, if it is below `below` over at least `least` items, is an outlier; then all are
     compared again without them, and so on, as one person who answers at random lowers the agreement of everybody.
+    Among five people and more, it must also be below half of their median: careful people hardly agree on pictures
+    that are ambiguous, and then are no outliers.
     """
     found = against_others(ratings, people)
     while True:
-        judged = ~found.outlier & (found.compared >= least) & (found.kappa < below)
-        if not judged.any():
+        judged = ~found.outlier & (found.compared >= least) & ~np.isnan(found.kappa)
+        low = judged & (found.kappa < _limit(found.kappa[judged], below))
+        if not low.any():
             return found
-        worst = judged & (found.kappa <= found.kappa[judged].min())
+        worst = low & (found.kappa <= found.kappa[low].min())
         outlier = found.outlier | worst
         left = ~outlier[ratings.person]
         rest = against_others(Ratings(ratings.item[left], ratings.person[left], ratings.category[left]), people)
@@ -132,3 +138,8 @@ def without_outliers(ratings: Ratings, people: int, below: float, least: int) ->
             np.where(outlier, found.kappa, rest.kappa),
             outlier,
         )
+
+
+def _limit(kappa: Floats, below: float) -> float:
+    """Return the kappa below which one of the people with `kappa` (people,), none of it NaN, is an outlier."""
+    return min(below, max(0.0, float(np.median(kappa)) / 2)) if len(kappa) >= _CROWD else below
