@@ -21,17 +21,23 @@ IMAGES, IMAGE_BYTES = int(os.environ.get("POOLWRIGHT_BENCH_IMAGES", 20_000)), 30
 def picture_table(work: Path) -> Path:
     """Return the folder of a finished table of pictures below one folder per thousand, with captions; make it once."""
     if not (work / "run" / "tables" / "all" / "table.json").exists():
-        fresh_folder(work / "images")
-        space = io.BytesIO()
-        Image.new("RGB", (64, 64), (90, 60, 30)).save(space, "JPEG")
-        start, draw = space.getvalue(), np.random.default_rng(0)
-        paths = [f"{number // 1_000:03d}/{number:06d}.jpg" for number in range(IMAGES)]
-        for path in paths:
-            (work / "images" / path).parent.mkdir(exist_ok=True)
-            (work / "images" / path).write_bytes(start + draw.bytes(IMAGE_BYTES - len(start)))
+        paths = write_pictures(work / "images", IMAGES, IMAGE_BYTES)
         rows = {"uid": paths, "image_path": paths, "text": [f"a caption of {path}" for path in paths]}
         pq.write_table(pa.table(rows), work / "rows.parquet")
         pools = {"files": {"read": "table", "path": "rows.parquet", "images": "images"}}
         data = {"recipe": 1, "name": "bench", "pools": pools, "tables": {"all": {"from": "files"}}}
         Recipe.from_data(data, work).run(work / "run")
     return work / "run" / "tables" / "all"
+
+
+def write_pictures(folder: Path, count: int, size: int) -> list[str]:
+    """Write JPEG files of `size` bytes to a new folder, and return their paths below it."""
+    fresh_folder(folder)
+    space = io.BytesIO()
+    Image.new("RGB", (64, 64), (90, 60, 30)).save(space, "JPEG")
+    start, draw = space.getvalue(), np.random.default_rng(0)
+    paths = [f"{number // 1_000:03d}/{number:06d}.jpg" for number in range(count)]
+    for path in paths:
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_bytes(start + draw.bytes(size - len(start)))
+    return paths

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from poolwright.core.errors import RecipeError
 from poolwright.fetch.http.addresses import METADATA, AddressGuard
-from poolwright.fetch.http.network import proxy_url
+from poolwright.fetch.http.connections import proxy_url
 from poolwright.fetch.http.urls import parse_url, redirected
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import Failure
@@ -242,3 +242,9 @@ def test_redirects_stay_within_the_scheme() -> None:
     assert redirected(start, "d#e").url == "https://example.com/a/d"
     with pytest.raises(Failure, match="redirected without a location"):
         redirected(start, " ")
+
+
+@pytest.mark.parametrize("agent", ["", " ", "a\r\nX: y", "a\0"])
+def test_a_user_agent_is_one_line(agent: str) -> None:
+    with pytest.raises(ValueError, match="cannot be sent"):
+        FetchOptions(user_agent=agent)

@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 from poolwright.core.errors import CountError, PoolwrightError
 from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.fetch.fetcher import Fetcher, run_async
-from poolwright.fetch.http.network import Resolve, SystemResolver, import_httpcore, proxy_url
+from poolwright.fetch.http.connections import proxy_url
+from poolwright.fetch.http.network import Resolve, SystemResolver
+from poolwright.fetch.http.urls import import_idna
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import SUCCESS, FetchOutcome
 from poolwright.fetch.repeats import Repeated, repeated
@@ -109,7 +111,7 @@ def fetch_images(
         InputError: the source cannot be read.
         PoolwrightError: the run itself failed, for example on a full disk; the same call continues.
     """
-    import_httpcore()
+    import_idna()
     proxy_url(options)
     opened = open_source(source, options)
     folder = FetchFolder(to, options)

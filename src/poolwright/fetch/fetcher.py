@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from time import monotonic, time
 from typing import Any, Protocol
 
 import pyarrow as pa
 
+from poolwright.fetch.http.connections import Connections
 from poolwright.fetch.http.contents import Inspector
 from poolwright.fetch.http.digests import algorithm_of, matches, read_digest
 from poolwright.fetch.http.host_rules import KnownHosts
-from poolwright.fetch.http.network import Resolve, open_connections
+from poolwright.fetch.http.network import Resolve
 from poolwright.fetch.http.request import Reply, Requests
 from poolwright.fetch.http.urls import RequestTarget, parse_url
 from poolwright.fetch.options import FetchOptions
@@ -106,7 +107,7 @@ class Fetcher:
         self._finishing, self._looking = asyncio.Lock(), asyncio.Semaphore(_LOOKED_AT)
         shards = self._shards(tables)
         try:
-            async with aclosing(open_connections(self.options, self.resolve)) as connections:
+            with closing(Connections(self.options, self.resolve)) as connections:
                 self._requests = Requests(connections, self.options)
                 self._hosts = KnownHosts(self._requests, self.options, self._requests.names)
                 await self._loop(shards)

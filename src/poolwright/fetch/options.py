@@ -118,6 +118,13 @@ class FetchOptions(BaseModel):
             ipaddress.ip_network(network)
         return value
 
+    @field_validator("user_agent")
+    @classmethod
+    def _agent(cls, value: str | None) -> str | None:
+        if value is not None and not (value.isprintable() and value.strip()):
+            raise ValueError(f"{value!r} cannot be sent: a User-Agent is one line of printable characters")
+        return value
+
     @field_validator("placeholders")
     @classmethod
     def _hashes(cls, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from poolwright.core.runtime.progress import Listener
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason
 from poolwright.core.table import Table
-from poolwright.fetch.http.network import import_httpcore
+from poolwright.fetch.http.urls import import_idna
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import CLASSES
 from poolwright.fetch.rows import FETCH_ERROR, FetchedRows, with_outcomes
@@ -85,7 +85,7 @@ class Fetch(FetchOptions, SourceStep):
         return (self.url, FETCH_ERROR)
 
     def check_files(self, given: pa.Schema) -> None:
-        import_httpcore()
+        import_idna()
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
         for name in self.needs():

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+_SOS, _DQT = 0xDA, 0xDB
+_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
+_SKIPPED = frozenset((0xC4, 0xDD, 0xFE, *range(0xE3, 0xED), 0xEF))  # Huffman tables, restarts, comments, applications
+_KNOWN = {0xE0: (b"JFIF\0", 14), 0xE2: (b"ICC_PROFILE\0", 14), 0xEE: (b"Adobe", 12)}
+"""Beginning and least length of further segments."""
+
 _END = b"\xff\xd9"  # end mark of JPEG and JPEG 2000; cannot occur within their coded data
 
 
@@ -44,6 +50,41 @@ def unfinished(format: str, data: bytes) -> bool:
     if format in ("JPEG", "MPO"):
         return not any(data[-32:]) and data.find(_END, _scan(data)) < 0
     return format == "JPEG2000" and _END not in data
+
+
+def plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Return width and height of a JPEG without metadata that Pillow would interpret, in a tenth of its time.
+
+    None for any other file: with EXIF, XMP, several pictures or Photoshop's resources, damaged, cut off before its
+    first scan, or with a segment of which Pillow might make an error. So whenever there is a size, Pillow opens the
+    file, and finds the same size, one picture, and no orientation.
+    """
+    if data[:2] != b"\xff\xd8":
+        return None
+    at, last, size = 2, len(data) - 4, None
+    while at <= last and data[at] == 0xFF:
+        mark, begin, end = data[at + 1], at + 4, at + 2 + (data[at + 2] << 8) + data[at + 3]
+        length = end - begin
+        if length < 0 or end > len(data):
+            return None
+        if mark == _SOS:
+            return size
+        if mark in _FRAMES:
+            layers = data[begin + 5] if length > 5 else 0
+            if size or layers not in (1, 3, 4) or length != 6 + 3 * layers or data[begin] != 8:
+                return None
+            size = (data[begin + 3] << 8) + data[begin + 4], (data[begin + 1] << 8) + data[begin + 2]
+            if not size[0] or not size[1]:
+                return None
+        elif mark == _DQT:
+            if length % 65 or any(data[table] > 15 for table in range(begin, end, 65)):
+                return None
+        elif mark not in _SKIPPED:
+            known = _KNOWN.get(mark)
+            if known is None or length < known[1] or data[begin : begin + len(known[0])] != known[0]:
+                return None
+        at = end
+    return None
 
 
 def jpeg_headers(data: bytes) -> bytes:

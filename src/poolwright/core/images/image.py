@@ -18,7 +18,7 @@ import numpy as np
 
 from poolwright.core.columns import IMAGE_ERROR
 from poolwright.core.images.formats import HAS_HEIF, IMAGE_FORMATS
-from poolwright.core.images.headers import claimed_size, cut_short, jpeg_headers, unfinished
+from poolwright.core.images.headers import claimed_size, cut_short, jpeg_headers, plain_jpeg_size, unfinished
 from poolwright.core.images.image_files import DEFAULT_LIMITS, Limits, refused
 from poolwright.core.images.pixels import to_rgb, upright
 from poolwright.core.rows import Rows
@@ -108,6 +108,9 @@ def unread(rows: Rows) -> list[str]:
 def probe(data: bytes | None, limits: Limits = DEFAULT_LIMITS) -> Probe | str:
     """Read the header without decoding pixels, or return a reason. A truncated file may still have its header."""
     try:
+        if data is not None and not refused(data, limits) and (size := plain_jpeg_size(data)):
+            _check_pixels(size, limits)
+            return Probe("JPEG", *size, frames=1)
         image, _ = _open(data, limits)
     except _Refused as refusal:
         return refusal.reason
@@ -116,6 +119,15 @@ def probe(data: bytes | None, limits: Limits = DEFAULT_LIMITS) -> Probe | str:
     if image.format != "TIFF" and turn >= 5:  # Pillow has turned the size of a TIFF already
         width, height = height, width
     return Probe(_name(image), width, height, _frames(image), turn)
+
+
+def has_signature(head: bytes) -> bool:
+    """Whether a file that begins with these 16 bytes, or more, may be an image of a format that is opened."""
+    try:
+        _opener(head[:16])
+    except _Refused:
+        return False
+    return True
 
 
 def is_turned(data: bytes) -> bool:

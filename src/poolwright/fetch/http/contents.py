@@ -15,11 +15,6 @@ _EXIF = b"Exif\0\0"
 _TAG_CHARACTERS = 500
 
 
-def looks_foreign(head: bytes) -> bool:
-    """Whether the first bytes belong to no image format that poolwright reads."""
-    return probe(head) == "not_an_image"
-
-
 @dataclass(frozen=True)
 class Inspector:
     """Checks the bytes of an image. Stateless, so that it may run in a thread."""

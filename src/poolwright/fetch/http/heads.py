@@ -1,98 +1,79 @@
-"""Clean the head of a response before h11 parses it, which refuses a whole response for one line that is not valid.
+"""Parse the head of a response, passing over what cannot be read, as browsers, curl and urllib do.
 
-Browsers, curl and urllib pass over a header line that cannot be read. RFC 9112 asks for two of these repairs: no space
-before the colon (5.1), and a space for a bare CR (2.2).
+RFC 9112 asks for two of these repairs: no space before the colon (5.1), and a space for a bare CR (2.2).
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from dataclasses import dataclass
+from typing import Final
 
-_LONGEST = 64 << 10
-_END = re.compile(rb"\r?\n\r?\n")
+from poolwright.fetch.outcome import Failure
+
+HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
+_STATUS = re.compile(rb"HTTP/(\d\.\d) +(\d{3})(?: .*)?", re.DOTALL)
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:(.*)", re.DOTALL)
 _UNREADABLE = re.compile(rb"[\x00\r\x0b\x0c]")
+_LENGTH = re.compile(rb"\d{1,20}(\s*,\s*\d{1,20})*")
 
 
-def clean_head(head: bytes) -> bytes:
-    """Return a status line and its header lines, without those that cannot be read.
+@dataclass(frozen=True)
+class Head:
+    """Status line and header lines of a response.
 
-    Also left out are lengths that are not numbers, and transfer encodings that say nothing: 'identity', or 'chunked' a
-    second time.
+    Attributes:
+        version: such as b'1.1'.
+        status: three digits.
+        fields: name and value of each header line that can be read, but for those of lengths and transfer encodings.
+        lengths: the lengths that Content-Length gives; lengths that are not numbers are passed over.
+        codings: words of Transfer-Encoding in lower case, each once, without 'identity'.
     """
-    status, *lines = head.replace(b"\r\n", b"\n").split(b"\n")
-    kept = [_UNREADABLE.sub(b" ", status)]
-    before = False  # whether the line that a continuation belongs to was kept
+
+    version: bytes
+    status: int
+    fields: tuple[tuple[bytes, bytes], ...]
+    lengths: frozenset[int]
+    codings: tuple[bytes, ...]
+
+
+def parse_head(head: bytes) -> Head:
+    """Parse the bytes before the empty line that ends a head.
+
+    Raises:
+        Failure: bad_response, if they do not begin with a status line.
+    """
+    first, *lines = head.replace(b"\r\n", b"\n").split(b"\n")
+    line = _STATUS.fullmatch(_UNREADABLE.sub(b" ", first))
+    if line is None:
+        raise Failure("bad_response", f"begins with {head[:40]!r}, which is no status line of HTTP/1.1")
+    fields: list[tuple[bytes, bytes]] = []
+    lengths: list[bytes] = []
     codings: list[bytes] = []
+    for name, value in _fields(lines):
+        lower = name.lower()
+        if lower == b"transfer-encoding":
+            codings += [word.strip().lower() for word in value.split(b",")]
+        elif lower == b"content-length":
+            lengths += value.split(b",") if _LENGTH.fullmatch(value) else []
+        else:
+            fields.append((name, value))
+    words = dict.fromkeys(word for word in codings if word not in (b"", b"identity"))
+    return Head(line[1], int(line[2]), tuple(fields), frozenset(map(int, lengths)), tuple(words))
+
+
+def _fields(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
+    """Return name and value of every line that can be read; a line that begins with a space continues the last one."""
+    found: list[tuple[bytes, bytes]] = []
+    kept = False  # whether the line that a continuation belongs to was kept
     for line in lines:
         if line[:1] in (b" ", b"\t"):
-            if before:
-                kept.append(b" " + _UNREADABLE.sub(b" ", line).strip())
+            if kept:
+                name, value = found[-1]
+                found[-1] = name, value + b" " + _UNREADABLE.sub(b" ", line).strip()
             continue
         field = _FIELD.fullmatch(line)
-        before = field is not None
-        if field is None:
-            continue
-        name, value = field[1], _UNREADABLE.sub(b" ", field[2]).strip()
-        if name.lower() == b"transfer-encoding":
-            codings += [word.strip().lower() for word in value.split(b",")]
-            before = False
-        elif name.lower() == b"content-length" and not re.fullmatch(rb"\d{1,20}(\s*,\s*\d{1,20})*", value):
-            before = False
-        else:
-            kept.append(name + b": " + value)
-    codings = [word for word in dict.fromkeys(codings) if word not in (b"", b"identity")]
-    if codings:
-        kept.append(b"Transfer-Encoding: " + b", ".join(codings))
-    return b"\r\n".join(kept)
-
-
-class CleanHeads:
-    """A network stream of httpcore2 that cleans the heads of responses; a request that is written starts the next.
-
-    Args:
-        stream: the stream itself.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._in_head = False
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Return the next bytes. All of a head come at once."""
-        data: bytes = await self._stream.read(max_bytes, timeout)
-        if not self._in_head:
-            return data
-        ready = b""
-        while self._in_head:
-            data = data.lstrip(b"\r\n")
-            end = _END.search(data)
-            if end:
-                head, data = data[: end.start()], data[end.end() :]
-                ready += clean_head(head) + b"\r\n\r\n"
-                self._in_head = re.match(rb"HTTP/\S+ 1\d\d\b", head) is not None
-                continue
-            more = b"" if len(data) > _LONGEST or (ready and not data) else await self._stream.read(max_bytes, timeout)
-            if not more:
-                self._in_head = bool(ready) and not data
-                break
-            data += more
-        return ready + data
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write a request, or a part of it."""
-        self._in_head = self._in_head or bool(buffer)
-        await self._stream.write(buffer, timeout)
-
-    async def start_tls(self, *arguments: Any, **more: Any) -> CleanHeads:
-        """Return the encrypted stream, which cleans heads too."""
-        return CleanHeads(await self._stream.start_tls(*arguments, **more))
-
-    async def aclose(self) -> None:
-        """Close the stream."""
-        await self._stream.aclose()
-
-    def get_extra_info(self, info: str) -> Any:
-        """Return what httpcore2 asks of the socket."""
-        return self._stream.get_extra_info(info)
+        kept = field is not None
+        if field is not None:
+            found.append((field[1], _UNREADABLE.sub(b" ", field[2]).strip()))
+    return found

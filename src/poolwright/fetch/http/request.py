@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import ssl
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
+from poolwright.core.images.image import has_signature
 from poolwright.fetch.http.addresses import AddressGuard
-from poolwright.fetch.http.contents import looks_foreign
+from poolwright.fetch.http.connection import Response
+from poolwright.fetch.http.connections import Connections
 from poolwright.fetch.http.encodings import decoder
 from poolwright.fetch.http.headers import Headers, opted_out, retry_after
 from poolwright.fetch.http.host_rules import HostPage
-from poolwright.fetch.http.network import import_httpcore, literal_address
+from poolwright.fetch.http.network import literal_address
 from poolwright.fetch.http.urls import RequestTarget, redirected
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import Failure
@@ -41,13 +43,15 @@ class Reply:
     """A response: bytes, or the target of a redirect.
 
     Attributes:
-        file: the bytes, spooled to disk past 2 MB; None for a redirect.
+        pieces: the bytes; empty if they are in `file`.
+        file: the bytes, if they are more than 2 MB; a temporary file.
         sha256: SHA-256 of the bytes, in hex.
     """
 
     http_status: int
     target: RequestTarget
     location: RequestTarget | None = None
+    pieces: Sequence[bytes] = ()
     file: BinaryIO | None = None
     size: int = 0
     sha256: str | None = None
@@ -56,17 +60,17 @@ class Reply:
     def read(self) -> bytes:
         """Return the bytes; may be called once."""
         if self.file is None:
-            return b""
+            return b"".join(self.pieces)
         with self.file as file:
+            file.seek(0)
             return file.read()
 
 
 class Requests:
     """Makes requests over connections that are kept open."""
 
-    def __init__(self, connections: Any, options: FetchOptions) -> None:
+    def __init__(self, connections: Connections, options: FetchOptions) -> None:
         self.connections, self.options = connections, options
-        self._client = import_httpcore()
         self._guard = AddressGuard.of(options.allow_private, options.allow_networks) if options.proxy else None
         agent = options.user_agent or USER_AGENT
         self._agent, self.names = agent.encode("latin-1", "replace"), ("poolwright", re.split("[/ ]", agent)[0])
@@ -81,15 +85,9 @@ class Requests:
         Raises:
             Failure: the response has no image.
         """
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._get(target)
-        except TimeoutError:
-            raise Failure("total_timeout", f"not done within {self.options.total:g} s") from None
-        except Failure:
-            raise
-        except Exception as error:
-            raise self._failure(error) from error
+        with self._failing():
+            async with asyncio.timeout(seconds), self._response(target, b"image/*,*/*;q=0.5") as response:
+                return await self._read(target, response)
 
     async def page(self, target: RequestTarget, most: int) -> HostPage:
         """Return the first bytes of a small text.
@@ -101,68 +99,65 @@ class Requests:
         Raises:
             Failure: the host cannot be reached, or breaks off.
         """
-        try:
+        with self._failing():
             async with asyncio.timeout(self.options.total), self._response(target, b"*/*") as response:
-                headers, status = Headers(response.headers), int(response.status)
-                if status in _REDIRECTS:
-                    return _moved(status, target, headers)
-                body, unpack = b"", decoder(headers.every("content-encoding"), most)
-                async for raw in response.aiter_stream():
+                if response.status in _REDIRECTS:
+                    return _moved(response.status, target, response.headers)
+                body, unpack = b"", decoder(response.headers.every("content-encoding"), most)
+                async for raw in response:
                     body += b"".join(unpack.feed(raw))
                     if len(body) >= most:
                         break
-                return HostPage(status, body[:most])
+                return HostPage(response.status, body[:most])
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Turn all errors of a request into a `Failure`."""
+        try:
+            yield
         except TimeoutError:
             raise Failure("total_timeout", f"not done within {self.options.total:g} s") from None
         except Failure:
             raise
+        except zlib.error as error:
+            raise Failure("bad_encoding", str(error)) from error
+        except OSError as error:
+            raise Failure("connection_lost", str(error) or type(error).__name__) from error
         except Exception as error:
-            raise self._failure(error) from error
+            raise Failure("bad_response", f"{type(error).__name__}: {error}") from error
+
+    def _response(self, target: RequestTarget, accept: bytes) -> AbstractAsyncContextManager[Response]:
+        """Return a context with the response to a request."""
+        self._check_proxied(target)
+        fields = b"User-Agent: %b\r\nAccept: %b\r\nAccept-Encoding: identity\r\n" % (self._agent, accept)
+        return self.connections.get(target, fields)
 
     def _check_proxied(self, target: RequestTarget) -> None:
         """Check what can be checked of a target that the proxy resolves: a literal address in any form."""
-        address = literal_address(target.host)
+        address = literal_address(target.host) if self._guard else None
         refusal = self._guard.refusal(address) if self._guard and address else None
         if refusal:
             raise Failure("refused_address", refusal)
 
-    async def _get(self, target: RequestTarget) -> Reply:
-        async with self._response(target, b"image/*,*/*;q=0.5") as response:
-            return await self._read(target, response)
-
-    def _response(self, target: RequestTarget, accept: bytes) -> Any:
-        """Return a context with the response to a request."""
-        self._check_proxied(target)
-        client, seconds = self._client, self.options.timeout
-        url = client.URL(
-            scheme=target.scheme.encode(), host=target.host.encode(), port=target.port, target=target.path.encode()
-        )
-        headers = [
-            (b"Host", target.authority.encode()),
-            (b"User-Agent", self._agent),
-            (b"Accept", accept),
-            (b"Accept-Encoding", b"identity"),
-        ]
-        limits = {"timeout": {"connect": seconds, "read": seconds, "write": seconds}}
-        return self.connections.stream("GET", url, headers=headers, extensions=limits)
-
-    async def _read(self, target: RequestTarget, response: Any) -> Reply:
-        headers, status = Headers(response.headers), int(response.status)
+    async def _read(self, target: RequestTarget, response: Response) -> Reply:
+        headers, status = response.headers, response.status
         if status in (*_REDIRECTS, *_WITH_IMAGE):
             self._check_reservations(headers, status)
         if status in _REDIRECTS:
             return Reply(status, target, redirected(target, headers.location()))
         if status not in _WITH_IMAGE:
             raise status_failure(status, headers)
-        self._check_headers(headers, status)
+        if response.length is not None and response.length > self.options.max_bytes:
+            allowed = f"{self.options.max_bytes:,} are allowed"
+            raise Failure("too_large", f"{response.length:,} bytes; {allowed}", status)
         body = _Body(self.options, headers, status)
         try:
-            async for raw in response.aiter_stream():
+            async for raw in response:
                 body.add(body.decoder.feed(raw))
             body.add(body.decoder.close())
             return body.reply(target)
         except BaseException:
-            body.file.close()
+            body.close()
             raise
 
     def _check_reservations(self, headers: Headers, status: int) -> None:
@@ -174,41 +169,16 @@ class Requests:
             more = f", tdm-policy: {policy[:200]}" if policy else ""
             raise Failure("tdm_reserved", f"tdm-reservation: 1{more}", status)
 
-    def _check_headers(self, headers: Headers, status: int) -> None:
-        length = headers.first("content-length") or ""
-        if length.isdecimal() and int(length) > self.options.max_bytes:
-            raise Failure("too_large", f"{int(length):,} bytes; {self.options.max_bytes:,} are allowed", status)
-
-    def _failure(self, error: Exception) -> Failure:
-        """Return the failure that an error of the client stands for."""
-        client, message = self._client, _first_message(error)
-        if isinstance(error, client.ConnectError) and _is_tls(error):
-            return Failure("tls_failed", message)
-        table = (
-            (client.ConnectTimeout, "connect_timeout", f"no connection within {self.options.timeout:g} s"),
-            (client.TimeoutException, "read_timeout", f"silent for {self.options.timeout:g} s"),
-            (client.ConnectError, "connect_failed", message),
-            (client.ProxyError, "connect_failed", message),
-            (client.NetworkError, "connection_lost", message),
-            (client.RemoteProtocolError, "connection_lost" if _broke_off(str(error)) else "bad_response", str(error)),
-            (client.LocalProtocolError, "bad_url", message),
-            (zlib.error, "bad_encoding", message),
-            (OSError, "connection_lost", message),
-        )
-        for kind, error_class, message in table:
-            if isinstance(error, kind):
-                return Failure(error_class, message)
-        return Failure("bad_response", f"{type(error).__name__}: {message}")
-
 
 class _Body:
-    """The body of a response, decoded and kept within limits."""
+    """The body of a response, decoded and kept within limits; in memory up to 2 MB, then on disk."""
 
     def __init__(self, options: FetchOptions, headers: Headers, status: int) -> None:
         self.options, self.status, self.kind = options, status, headers.first("content-type")
         self.decoder = decoder(headers.every("content-encoding"), options.max_bytes)
-        self.file = cast(BinaryIO, tempfile.SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115 - passed on
         self.size, self._digest, self._head_seen = 0, hashlib.sha256(), False
+        self._pieces: list[bytes] = []
+        self._file: BinaryIO | None = None
 
     def add(self, pieces: Iterator[bytes]) -> None:
         """Keep the next pieces.
@@ -221,49 +191,33 @@ class _Body:
             if self.size > self.options.max_bytes:
                 raise Failure("too_large", f"more than {self.options.max_bytes:,} bytes", self.status)
             self._digest.update(piece)
-            self.file.write(piece)
-            if self.size >= _HEAD and not self._head_seen:
-                self._head_seen = True
+            self._pieces.append(piece)
+            if not self._head_seen and self.size >= _HEAD:
                 self._check_head()
+        if self._file is not None or self.size > _IN_MEMORY:
+            if self._file is None:
+                self._file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - passed on
+            self._file.writelines(self._pieces)
+            self._pieces.clear()
 
     def _check_head(self) -> None:
         """Stop early if the first bytes are not from an image."""
-        self.file.seek(0)
-        head = self.file.read(_HEAD)
-        self.file.seek(0, 2)
-        if self.options.check != "none" and looks_foreign(head):
+        self._head_seen = True
+        head = b"".join(self._pieces)[:_HEAD]
+        if self.options.check != "none" and not has_signature(head):
             raise Failure("not_an_image", f"{self.kind or 'no content type'}, begins with {head[:24]!r}", self.status)
 
     def reply(self, target: RequestTarget) -> Reply:
         """Return the whole body as a reply."""
         if not self.size:
             raise Failure("empty", "no bytes received", self.status)
-        self.file.seek(0)
-        return Reply(self.status, target, None, self.file, self.size, self._digest.hexdigest(), self.kind)
+        digest = self._digest.hexdigest()
+        return Reply(self.status, target, None, self._pieces, self._file, self.size, digest, self.kind)
 
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and its causes."""
-    while error is not None:
-        yield error
-        error = error.__cause__
-
-
-def _is_tls(error: BaseException) -> bool:
-    """Whether a connection failed because of its certificate or protocol, rather than because it broke."""
-    broke = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-    return any(isinstance(cause, ssl.SSLError) and not isinstance(cause, broke) for cause in _causes(error))
-
-
-def _first_message(error: BaseException) -> str:
-    """Return the message of the first cause, which is the most specific."""
-    said = [str(cause) for cause in _causes(error) if str(cause)]
-    return said[-1] if said else type(error).__name__
-
-
-def _broke_off(message: str) -> bool:
-    """Whether h11 reports that the connection ended, rather than a protocol error."""
-    return "peer closed connection" in message or "disconnected" in message
+    def close(self) -> None:
+        """Remove what is on disk."""
+        if self._file is not None:
+            self._file.close()
 
 
 def _moved(status: int, target: RequestTarget, headers: Headers) -> HostPage:

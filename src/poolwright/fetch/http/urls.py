@@ -5,8 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
+from poolwright.core.errors import MissingExtra
 from poolwright.fetch.outcome import Failure
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -23,6 +26,19 @@ BLOCKED_PORTS = frozenset(
 
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?")
 _SAFE = "!#$%&'()*+,/:;=?@[]~-._"
+
+
+def import_idna() -> Any:
+    """Import the encoder of internationalised names.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        import idna
+    except ImportError:
+        raise MissingExtra("idna", "fetching images") from None
+    return idna
 
 
 @dataclass(frozen=True)
@@ -79,6 +95,7 @@ def _quoted(text: str) -> str:
     return quote(text, safe=_SAFE, errors="replace")
 
 
+@lru_cache(10_000)
 def ascii_host(host: str) -> str:
     """Convert a host name to ASCII: internationalised names by IDNA 2008 with UTS 46, addresses as they are.
 
@@ -93,8 +110,7 @@ def ascii_host(host: str) -> str:
     if host.isascii():
         name = host.lower()
     else:
-        import idna
-
+        idna = import_idna()
         try:
             name = idna.encode(host, uts46=True).decode("ascii").lower()
         except (idna.IDNAError, UnicodeError) as error:

@@ -20,6 +20,8 @@ from typing import Any, BinaryIO
 from poolwright.core.files import sync_folder
 from poolwright.fetch.outcome import FetchOutcome
 
+_TO_JSON = json.JSONEncoder().encode
+
 
 class Journal:
     """Outcomes of the rows of one shard, kept on disk.
@@ -41,6 +43,7 @@ class Journal:
         self._ranges: dict[int, tuple[int, int]] = {}
         folder.mkdir(parents=True, exist_ok=True)
         self._bytes: BinaryIO = self._bytes_path.open("a+b")
+        self._read: BinaryIO | None = None
         self._end = self._bytes.seek(0, 2)
         kept = self._load() if self._lines_path.exists() else 0
         self._lines: BinaryIO = self._lines_path.open("r+b" if kept else "w+b")
@@ -83,14 +86,15 @@ class Journal:
             self._end += len(data)
             self._ranges[outcome.row] = at, len(data)
         self.outcomes[outcome.row] = outcome
-        self._write_line({**vars(outcome), "at": at, "size": len(data) if data is not None else 0})
+        self._write_line({**vars(outcome), "at": at, "size": 0 if data is None else len(data)})
 
     def read(self, row: int) -> bytes:
-        """Read the image of a row."""
+        """Read the image of a row. One thread at a time may."""
         at, size = self._ranges[row]
-        with self._bytes_path.open("rb") as file:
-            file.seek(at)
-            return file.read(size)
+        if self._read is None:
+            self._read = self._bytes_path.open("rb")
+        self._read.seek(at)
+        return self._read.read(size)
 
     def has_image(self, row: int) -> bool:
         """Whether the journal has the image of a row."""
@@ -104,8 +108,9 @@ class Journal:
 
     def close(self) -> None:
         """Close the files."""
-        self._lines.close()
-        self._bytes.close()
+        for file in (self._lines, self._bytes, self._read):
+            if file is not None:
+                file.close()
 
     def remove(self) -> None:
         """Remove the journal of a finished shard. The lines go first, as bytes alone have no meaning."""
@@ -115,7 +120,7 @@ class Journal:
                 path.unlink()
 
     def _write_line(self, values: dict[str, Any]) -> None:
-        self._lines.write(json.dumps(values).encode() + b"\n")
+        self._lines.write(f"{_TO_JSON(values)}\n".encode())
         self._lines.flush()
 
 

@@ -38,6 +38,8 @@ OUTCOME_FIELDS: dict[str, pa.DataType] = {
 }
 """Columns from fetching, in order; the first nine are those of img2dataset."""
 
+_TO_JSON = json.JSONEncoder(default=str, ensure_ascii=False).encode
+
 KEPT = tuple(field.name for field in fields(FetchOutcome) if field.name != "row")
 """Columns that an outcome is read back from."""
 
@@ -74,16 +76,24 @@ def read_outcomes(file: Path) -> list[FetchOutcome]:
     return [FetchOutcome(row=index, **row) for index, row in enumerate(rows)]
 
 
-def metadata(row: Mapping[str, Any], schema: pa.Schema) -> bytes:
+def plain_texts(schema: pa.Schema) -> frozenset[str]:
+    """Return the columns whose values are texts in JSON: neither numbers nor lists."""
+    return frozenset(field.name for field in schema if _is_plain_text(field.type))
+
+
+def metadata(row: Mapping[str, Any], texts: frozenset[str]) -> bytes:
     """Return a row of `records` as the JSON that is written next to its image.
 
     No value is null: `datasets` takes the types of a tar from its first five samples, and cannot read a text where
     those have null. A null is '', or left out if its column holds numbers or lists.
+
+    Args:
+        row: values by column.
+        texts: `plain_texts` of the table.
     """
-    typed = {name: "" if value is None and _is_plain_text(schema.field(name).type) else value
-             for name, value in row.items()}  # fmt: skip
+    typed = {name: "" if value is None and name in texts else value for name, value in row.items()}
     given = {name: value for name, value in typed.items() if value is not None and value not in ([], {})}
-    return json.dumps(given, default=str, ensure_ascii=False).encode("utf-8", "replace")
+    return _TO_JSON(given).encode("utf-8", "replace")
 
 
 def _is_plain_text(kind: pa.DataType) -> bool:

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import tarfile
@@ -15,15 +14,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pyarrow as pa
 
 from poolwright.core.files import PARTIAL, remove, sync_folder, write_atomically, write_text
 from poolwright.core.images.formats import extension_of
 from poolwright.core.parquet import write_parquet
+from poolwright.core.tar import END, tar_member
 from poolwright.fetch.outcome import SUCCESS, FetchOutcome
-from poolwright.fetch.shards.records import caption_of, make_key, metadata, records, statistics
+from poolwright.fetch.shards.records import caption_of, make_key, metadata, plain_texts, records, statistics
 
 ReadImage = Callable[[FetchOutcome], bytes]
 """Returns the image of a row that has one."""
@@ -33,6 +33,8 @@ _IN_TAR = "jpg"
 first five samples alone. Readers know the format by the bytes."""
 
 _SYNCED_AT_ONCE = 8
+_BATCH_ROWS = 1_000
+"""Rows of which all values are in memory at once."""
 
 Entry = tuple[str, bytes]
 
@@ -126,23 +128,23 @@ class ShardFiles:
         return f"{self._key(outcome)}.{extension}"
 
     def _entries(self, table: pa.Table, outcomes: list[FetchOutcome], image: ReadImage) -> Iterator[Entry]:
-        for outcome in outcomes:
+        texts = plain_texts(table.schema)
+        rows = (row for batch in table.to_batches(_BATCH_ROWS) for row in batch.to_pylist())
+        for outcome, row in zip(outcomes, rows, strict=True):
             if outcome.status != SUCCESS:
                 continue
-            row: dict[str, Any] = table.slice(outcome.row, 1).to_pylist()[0]
             key, caption = self._key(outcome), caption_of(row)
             yield self._image_name(outcome), image(outcome)
             if caption is not None:
                 yield f"{key}.txt", caption
-            yield f"{key}.json", metadata(row, table.schema)
+            yield f"{key}.json", metadata(row, texts)
 
     def _write_tar(self, entries: Iterator[Entry]) -> None:
         def write(out: BinaryIO) -> None:
-            with tarfile.open(fileobj=out, mode="w|", format=tarfile.USTAR_FORMAT) as tar:
-                for name, data in entries:
-                    entry = tarfile.TarInfo(name)
-                    entry.size, entry.mode = len(data), 0o444
-                    tar.addfile(entry, io.BytesIO(data))
+            size = len(END)
+            for name, data in entries:
+                size += out.write(b"".join(tar_member(name, data)))
+            out.write(END + bytes(-size % tarfile.RECORDSIZE))
 
         write_atomically(self.data, write)
 

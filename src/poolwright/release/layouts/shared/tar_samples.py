@@ -18,21 +18,15 @@ from typing import Any
 import pyarrow as pa
 
 from poolwright.core.columns import TEXT, is_text, is_vector
+from poolwright.core.tar import BLOCK, tar_member
 
 KEY, CLS = "key", "cls"
 """Columns that the layout adds: the key of the sample, and the index of its class; -1 if it has none."""
 
-BLOCK = 512
-END = bytes(2 * BLOCK)
-_FILL = bytes(BLOCK)
 _TO_JSON = json.JSONEncoder(ensure_ascii=False).encode
 NO_CLASS = -1
 _NAMED = ("jpg", "png", "webp")
 _OTHERS = "jpg"
-_HEADER = b"0000444\x00" + 2 * b"0000000\x00"  # mode, user and group
-_TIME = b"00000000000\0"
-_REST = (b"0" + bytes(100) + b"ustar\x00" + b"00").ljust(BLOCK - 156, b"\x00")
-_SUM = sum(_HEADER) + sum(_TIME) + sum(_REST) + 8 * ord(" ")
 
 
 def picture_extension(formats: Mapping[str, int]) -> str:
@@ -137,18 +131,6 @@ def _is_written_as_text(dtype: pa.DataType) -> bool:
     return not (number or pa.types.is_nested(dtype))
 
 
-def tar_header(name: str, size: int) -> bytes:
-    """Return the header of a file in a tar (POSIX ustar), without times and owners.
-
-    Args:
-        name: at most 100 bytes of ASCII.
-        size: below 8 GiB.
-    """
-    label, length = name.encode("ascii"), b"%011o\0" % size
-    checksum = b"%06o\0 " % (sum(label) + sum(length) + _SUM)
-    return b"".join((label.ljust(100, b"\0"), _HEADER, length, _TIME, checksum, _REST))
-
-
 def tar_sample(key: str, files: Iterable[tuple[str, bytes]]) -> tuple[list[bytes], int]:
     """Return the bytes of a sample in a tar, in parts that are not copied, and their number.
 
@@ -158,9 +140,8 @@ def tar_sample(key: str, files: Iterable[tuple[str, bytes]]) -> tuple[list[bytes
     """
     parts, size = [], 0
     for extension, data in files:
-        filled = -len(data) % BLOCK
-        parts += [tar_header(f"{key}.{extension}", len(data)), data, _FILL[:filled]]
-        size += BLOCK + len(data) + filled
+        parts += tar_member(f"{key}.{extension}", data)
+        size += BLOCK + len(data) + -len(data) % BLOCK
     return parts, size
 
 

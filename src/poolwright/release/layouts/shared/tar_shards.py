@@ -12,16 +12,14 @@ import pyarrow as pa
 
 from poolwright.core.columns import UID
 from poolwright.core.rows import text_array
+from poolwright.core.tar import BLOCK, END, tar_header
 from poolwright.release.data.image_counts import extension
 from poolwright.release.data.image_files import MetadataFile
 from poolwright.release.layouts.shared.tar_output import TarOutput
 from poolwright.release.layouts.shared.tar_samples import (
-    BLOCK,
-    END,
     KEY,
     SampleForm,
     picture_extension,
-    tar_header,
     tar_sample,
 )
 from poolwright.release.record import OtherFile, ReleasedFile
