@@ -49,13 +49,18 @@ def photos(count: int) -> list[bytes]:
 
 
 def photo(seed: int) -> bytes:
+    """A JPEG file of 224 to 500 pixels."""
+    width, height = (int(edge) for edge in np.random.default_rng(seed).integers(224, 501, 2))
+    return detailed_jpeg(seed, width, height)
+
+
+def detailed_jpeg(seed: int, width: int, height: int) -> bytes:
     """Noise of falling strength at rising frequency, as photographs have it, saved at quality 85."""
     from PIL import Image
 
     rng = np.random.default_rng(seed)
-    width, height = (int(edge) for edge in rng.integers(224, 501, 2))
     total = np.zeros((height, width, 3), np.float32)
-    for octave in range(7):
+    for octave in range(max(width, height).bit_length() - 2):
         cells = (3 * 2**octave, 3 * 2**octave)
         noise = rng.integers(0, 256, (*cells, 3), dtype=np.uint8)
         grown = Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
