@@ -86,6 +86,7 @@ class WebServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else a body waits 40 ms until the head, sent before it, is acknowledged
     server: WebServer
 
     def log_message(self, *_: Any) -> None:

@@ -159,6 +159,7 @@ class _Stop(Exception):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else a body waits 40 ms until the head, sent before it, is acknowledged
     server: HubServer
 
     def log_message(self, *_: object) -> None:
