@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from poolwright.core.table import Table
@@ -18,8 +19,12 @@ ABOUT = About(title="Squares", license="CC-BY-4.0", language=("en",))
 
 
 def make_release(folder: Path, rows: int, shard_bytes: int = 20_000) -> Path:
-    """Write a release of `rows` pictures in several shards."""
+    """Write a release of `rows` pictures in several shards.
+
+    With their hashes: else each push and each pull, which verify it, would compute them.
+    """
     table = toy_rows(rows)
+    table = table.append_column("phash", pa.array([f"{number:016x}" for number in range(1, rows + 1)]))
     pictures(folder / "images", table.column("image_path").to_pylist())
     made: Table = write_table(folder / "tables" / "squares", table, cuts=(rows // 2,), image_root=folder / "images")
     place = folder / "release" / "squares"
