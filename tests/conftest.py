@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import wraps
@@ -128,14 +129,38 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect tests without the garbage collector: modules and tests live as long as the session."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 def pytest_collection_finish() -> None:
-    """Spare the garbage collector the modules and the thousands of tests that live as long as the session."""
+    """Spare the garbage collector the modules and the thousands of tests that live as long as the session.
+
+    They no longer count among the old ones then, so that it would go through all others too often.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+
+
+def keep_bytecode() -> None:
+    """Let this process and those that tests start keep bytecode, even where the environment says that none is kept.
+
+    Else each of them compiles anew what it imports, which takes longer than what most of them do.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make figures quick for the whole session."""
+    keep_bytecode()
     config.pluginmanager.register(QuickFigures())
     FigureCanvasAgg.print_png, FigureCanvasSVG.print_svg = QuickFigures.print_png, QuickFigures.print_svg
 
