@@ -40,6 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         words = self.path.partition("?")[0].strip("/").split("/")
         with self.server.lock:
             self.server.seen[self.path] += 1
+            self.server.asked.append((self.path, time.monotonic()))
             self.server.hosts.append(self.headers["Host"])
             self.server.headers.append(dict(self.headers))
             self.server.active += 1
@@ -207,6 +208,7 @@ class BadServer(ThreadingHTTPServer):
         self.hosts: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.places: dict[str, str] = {}
+        self.asked: list[tuple[str, float]] = []
         self.active = self.most = 0
 
     def url(self, path: str) -> str:

@@ -15,28 +15,29 @@ from PIL import Image
 
 from poolwright.fetch.http.contents import exif_json
 from poolwright.fetch.http.headers import opted_out, retry_after
+from poolwright.fetch.limits import HostLimits
 from poolwright.fetch.queues import HostQueues
 from poolwright.fetch.repeats import frequent
 from poolwright.fetch.shards.records import make_key
 
 
 def test_hosts_take_turns() -> None:
-    queues: HostQueues[int] = HostQueues(per_host=1, delay=0, failures=9)
+    queues: HostQueues[int] = HostQueues(HostLimits(per_host=1, pause=0, failures=9))
     for number in range(3):
         queues.put("big", number)
     queues.put("small", 9)
-    assert [queues.take(1.0), queues.take(1.0), queues.take(1.0)] == [("big", 0), ("small", 9), None]
+    assert [queues.take(1.0), queues.take(1.0), queues.take(1.0)] == [("big", 0, 0), ("small", 9, 0), None]
     queues.done("big", True)
-    assert queues.take(1.1) == ("big", 1)
+    assert queues.take(1.1) == ("big", 1, 0)
 
 
 def test_a_host_that_rests() -> None:
-    queues: HostQueues[int] = HostQueues(per_host=2, delay=0, failures=9)
+    queues: HostQueues[int] = HostQueues(HostLimits(per_host=2, pause=0, failures=9))
     queues.put("a", 1)
     queues.hold("a", 5.0)
     assert queues.take(1.0) is None
     assert queues.next_time() == 5.0
-    assert queues.take(5.0) == ("a", 1)
+    assert queues.take(5.0) == ("a", 1, 0)
 
 
 @given(
@@ -45,7 +46,7 @@ def test_a_host_that_rests() -> None:
     st.sampled_from([0.0, 1.0]),
 )
 def test_nothing_is_lost_and_no_limit_is_passed(items: list[tuple[str, float]], per_host: int, delay: float) -> None:
-    queues: HostQueues[int] = HostQueues(per_host, delay, 99)
+    queues: HostQueues[int] = HostQueues(HostLimits(per_host, delay, 99))
     for number, (host, at) in enumerate(items):
         queues.put(host, number, at)
     out: list[tuple[str, int]] = []
@@ -54,11 +55,13 @@ def test_nothing_is_lost_and_no_limit_is_passed(items: list[tuple[str, float]], 
     now = 0.5
     while len(got) < len(items):
         while taken := queues.take(now):
-            out.append(taken)
-            got[taken[1]] += 1
-            assert items[taken[1]][1] <= now
-            assert now - begun.get(taken[0], -9.0) >= delay
-            begun[taken[0]] = now
+            out.append(taken[:2])
+            got[taken.item] += 1
+            assert items[taken.item][1] <= now
+            assert now - begun.get(taken.host, -9.0) >= delay
+            begun[taken.host] = now
+            if taken.pause:
+                queues.started(taken.host, now)
         assert max(Counter(host for host, _ in out).values(), default=0) <= per_host
         if out:
             queues.done(out.pop(0)[0])
@@ -72,7 +75,7 @@ def test_nothing_is_lost_and_no_limit_is_passed(items: list[tuple[str, float]], 
 
 
 def test_a_host_is_down_after_failures_in_a_row() -> None:
-    queues: HostQueues[int] = HostQueues(per_host=1, delay=0, failures=2)
+    queues: HostQueues[int] = HostQueues(HostLimits(per_host=1, pause=0, failures=2))
     for reached in (False, True, False, None, False):
         assert not queues.is_down("a")
         queues.put("a", 0)

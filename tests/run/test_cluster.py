@@ -180,7 +180,7 @@ def test_a_folder_that_nodes_do_not_share_is_found_before_the_first_unit(
     monkeypatch.setattr(sharing.FolderProbe, "write", elsewhere)
     with pytest.raises(PoolwrightError) as caught:
         api.run(recipe(folder), folder / "apart", engine="ray", address=nodes.address)
-    assert f"{folder / 'apart'}: the run folder is not on storage that all nodes" in str(caught.value)
+    assert f"{folder / 'apart'}: this folder is not on storage that all nodes" in str(caught.value)
     assert "--run FOLDER" in str(caught.value)
     assert not (folder / "apart" / "tables").exists()
     assert not list((folder / "apart").glob("run.shared*"))

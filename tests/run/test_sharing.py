@@ -29,7 +29,7 @@ def test_another_folder_under_the_same_path(tmp_path: Path) -> None:
     found = look(probe._replace(text="of another machine"), "0123456789", [])
     with pytest.raises(PoolwrightError, match=r"not on storage .* \(node 01234567\) has another folder there"):
         check(probe, {"0123456789": found})
-    with pytest.raises(PoolwrightError, match="which has joined the Ray cluster, does not have this run folder"):
+    with pytest.raises(PoolwrightError, match="which has joined the Ray cluster, does not have this folder"):
         check_here(probe._replace(text="of another machine"))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from poolwright.api.progress import shown
 from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.runtime.progress import Listener
+from poolwright.run.engine.engine import make_engine
 from poolwright.run.lock import run_lock
 
 if TYPE_CHECKING:
@@ -129,6 +130,10 @@ def fetch(
     listener: Listener | None = None,
     executable: str | Path | None = None,
     progress: bool = False,
+    *,
+    engine: str = "local",
+    workers: int | None = None,
+    address: str | None = None,
 ) -> Fetched:
     """Fetch the images of rows with URLs. Repeating the call continues, or finds that everything is done.
 
@@ -141,6 +146,10 @@ def fetch(
         listener: receives progress.
         executable: the console script of img2dataset, such as 'i2d/bin/img2dataset'.
         progress: whether to show progress.
+        engine: 'local' (this process), or 'ray': processes on the nodes of a cluster, which all see `to`. They keep to
+            the limits of a host together; `concurrency` is that of each process.
+        workers: number of processes on Ray; default one on each node.
+        address: address of the Ray cluster; default the one that Ray finds, else a local Ray.
 
     Returns:
         Counts by status and error class. Every row of the source has one outcome.
@@ -158,11 +167,17 @@ def fetch(
         raise RecipeError(f"no tool '{tool}'; {did_you_mean(tool, ('own', 'img2dataset'))}")
     if executable is not None and tool != "img2dataset":
         raise RecipeError("an executable is used by img2dataset only: add --tool img2dataset, or leave it out")
-    options, folder = options or FetchOptions(), Path(to)
-    with shown(listener, progress) as seen, run_lock(folder / ".fetch"):
+    if engine != "local" and tool != "own":
+        raise RecipeError("img2dataset distributes its work itself: leave out the engine, or fetch with --tool own")
+    if engine == "local" and workers is not None:
+        raise RecipeError("fetching on this machine has one process; --concurrency sets the requests at once")
+    options, folder, chosen = options or FetchOptions(), Path(to), make_engine(engine, workers, address)
+    work = folder / ".fetch"
+    with shown(listener, progress) as seen, run_lock(work):
         if tool == "img2dataset":
             return fetch_with_img2dataset(source, folder, options, executable, seen.note)
-        return fetch_images(source, folder, options, fetch_reporter(folder.name, seen))
+        with chosen.nodes(work) as nodes:
+            return fetch_images(source, folder, options, fetch_reporter(folder.name, seen), nodes=nodes)
 
 
 def rebuild(

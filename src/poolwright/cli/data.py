@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from poolwright.cli.app import FetchSets, app
-from poolwright.cli.completers import names_of
+from poolwright.cli.completers import names_of, one_of
 from poolwright.cli.output import OUTPUT
 
 
@@ -76,6 +76,9 @@ def fetch(
         Optional[Path],  # noqa: UP045
         typer.Option(help="The img2dataset to run; default on PATH, by uvx or by pipx."),
     ] = None,
+    engine: Annotated[str, typer.Option(help="local or ray.", autocompletion=one_of("local", "ray"))] = "local",
+    address: Annotated[Optional[str], typer.Option(help="Ray cluster, such as ray://head:10001.")] = None,  # noqa: UP045
+    workers: Annotated[Optional[int], typer.Option(help="Processes on Ray; default one per node.", min=1)] = None,  # noqa: UP045
     sets: FetchSets = None,
 ) -> None:
     """Fetch images by URL, guarded and resumable."""
@@ -89,7 +92,9 @@ def fetch(
         retries=retries, retry=tuple(retry) if retry else None, allow_private=allow_private or None,
     )  # fmt: skip
     with OUTPUT.listening() as listener:
-        fetched = fetch_images(source, to, options, tool, listener, executable)
+        fetched = fetch_images(
+            source, to, options, tool, listener, executable, engine=engine, workers=workers, address=address
+        )
     OUTPUT.show(print_fetched, fetched, asked=False)
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 from poolwright.core.frame import OtherRows
 from poolwright.core.pool import Pool
 from poolwright.core.rows import Rows
+from poolwright.core.runtime.nodes import Nodes
 from poolwright.core.runtime.progress import Listener
 from poolwright.core.state import State
 from poolwright.core.step import Step
@@ -33,7 +34,9 @@ class SourceStep(Step):
     folder_name: ClassVar[str]
     """Folder of the run that holds what `prepare` makes, in a folder for each table."""
 
-    def prepare(self, name: str, source: Table, folder: Path, listener: Listener) -> dict[str, float]:
+    def prepare(
+        self, name: str, source: Table, folder: Path, listener: Listener, nodes: Nodes | None = None
+    ) -> dict[str, float]:
         """Make what `rows` reads, or the part of it that is still missing.
 
         Args:
@@ -41,6 +44,7 @@ class SourceStep(Step):
             source: the finished table that it comes from.
             folder: where to write; the run holds a lock on it.
             listener: receives progress.
+            nodes: machines that may share the work; all of them see `folder`.
 
         Returns:
             `seconds` and `rows_per_second`, for the timings of the table.

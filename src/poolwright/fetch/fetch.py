@@ -12,11 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from poolwright.core.errors import CountError, PoolwrightError
+from poolwright.core.runtime.nodes import Nodes
 from poolwright.core.runtime.progress import Listener, TableProgress
+from poolwright.fetch.centre import OwnCentre
+from poolwright.fetch.feed import SourceFeed, shards_to_fetch
 from poolwright.fetch.fetcher import Fetcher, run_async
 from poolwright.fetch.http.connections import proxy_url
 from poolwright.fetch.http.network import Resolve, SystemResolver
 from poolwright.fetch.http.urls import import_idna
+from poolwright.fetch.nodes.driver import fetch_on_nodes
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import SUCCESS, FetchOutcome
 from poolwright.fetch.repeats import Repeated, repeated
@@ -95,6 +99,7 @@ def fetch_images(
     options: FetchOptions,
     progress: ProgressCallback | None = None,
     resolve: Resolve | None = None,
+    nodes: Nodes | None = None,
 ) -> Fetched:
     """Fetch the images of a source, or continue where an earlier call stopped. No other process may work in `to`.
 
@@ -104,6 +109,7 @@ def fetch_images(
         options: how to fetch.
         progress: called after every row and every finished shard.
         resolve: resolves host names; default the system.
+        nodes: machines that fetch; default this process. All of them see the folder `to`.
 
     Raises:
         RecipeError: a column is missing, or the folder holds something else.
@@ -118,17 +124,22 @@ def fetch_images(
     folder.claim(opened)
     counting = _Counting(progress, opened.rows, options.shard_rows)
     system = SystemResolver(min(64, options.concurrency))
-    shards = _Shards(opened, options.shard_rows)
+    tables = _Shards(opened, options.shard_rows)
     try:
         first = first_rows(folder.work, opened.batches((URL, EXPECTED)), options.shard_rows)
-        run_async(Fetcher(folder, options, first, resolve or system, counting).run(shards.tables()))
+        shards = shards_to_fetch(folder, tables.tables(), counting.shard_finished)
+        if nodes is None:
+            fetcher = Fetcher(folder, options, first, resolve or system, counting, OwnCentre(options))
+            run_async(fetcher.run(SourceFeed(shards, options)))
+        else:
+            run_async(fetch_on_nodes(nodes, folder, options, shards, counting))
     except OSError as error:
         raise PoolwrightError(
             f"{error.filename or to}: {error.strerror or error}; finished shards stay, the same command continues"
         ) from None
     finally:
         system.close()
-    return summarize(folder, shards.rows, counting.rows, counting.failed.total())
+    return summarize(folder, tables.rows, counting.rows, counting.failed.total())
 
 
 class _Shards:
@@ -161,7 +172,14 @@ class _Counting:
             self.failed[str(outcome.error_class)] += 1
         self._report()
 
-    def shard_finished(self) -> None:
+    def outcomes(self, counts: Mapping[str, int]) -> None:
+        """Take over what was counted elsewhere: rows by error class, and those that succeeded."""
+        self.failed = Counter({name: count for name, count in counts.items() if name != SUCCESS})
+        self.succeeded = counts.get(SUCCESS, 0)
+        self.rows = self.succeeded + self.failed.total()
+        self._report()
+
+    def shard_finished(self, shard: int) -> None:
         self.shards += 1
         self._report()
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from time import monotonic, time
+from time import monotonic
 from typing import Any, Protocol
 
-import pyarrow as pa
-
+from poolwright.fetch.centre import Centre
+from poolwright.fetch.feed import OpenShard, ShardFeed, ShardRows
 from poolwright.fetch.http.connections import Connections
 from poolwright.fetch.http.contents import Inspector
 from poolwright.fetch.http.digests import algorithm_of, matches, read_digest
@@ -20,12 +20,11 @@ from poolwright.fetch.http.request import Reply, Requests
 from poolwright.fetch.http.urls import RequestTarget, parse_url
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import SUCCESS, Failure, FetchOutcome
-from poolwright.fetch.queues import HostQueues
+from poolwright.fetch.queues import Queues, Turn
 from poolwright.fetch.shards.answers import FinishedAnswers
-from poolwright.fetch.shards.finish_shard import finish_shard, rows_to_refetch
+from poolwright.fetch.shards.finish_shard import finish_shard
 from poolwright.fetch.shards.first_rows import FirstRows
 from poolwright.fetch.shards.folder import FetchFolder
-from poolwright.fetch.shards.journal import Journal
 from poolwright.fetch.shards.records import EXPECTED, URL
 from poolwright.fetch.sharing import Answer, SharedRequests
 from poolwright.kernels.selection.hashing import hash_key
@@ -38,34 +37,20 @@ class FetchListener(Protocol):
         """A row has an outcome."""
         ...
 
-    def shard_finished(self) -> None:
+    def shard_finished(self, shard: int) -> None:
         """A shard is finished, by this call or an earlier one."""
         ...
 
 
-_SHARDS_OPEN = 3
-"""Shards worked on at once, so that the last slow rows of one do not hold up the next."""
-
 _LOOKED_AT = 8
 """Images held whole in memory at once; the others are spooled."""
-
-
-class _Shard:
-    """A shard that is being fetched; `first` has shard and row of the first row with the URL of a later one."""
-
-    def __init__(self, number: int, rows: pa.Table, journal: Journal, first: dict[int, tuple[int, int]]) -> None:
-        self.number, self.rows, self.journal, self.first = number, rows, journal, first
-        pending = range(len(rows)) if journal.pending is None else journal.pending
-        self.left = [row for row in pending if row not in journal.outcomes]
-        self.open = len(self.left)
-        self.begun = time()
 
 
 @dataclass
 class _Job:
     """A row that is being fetched: the target of its URL, its next one, and its outcome so far."""
 
-    shard: _Shard
+    shard: OpenShard
     outcome: FetchOutcome
     asked: RequestTarget
     target: RequestTarget
@@ -82,54 +67,57 @@ class Fetcher:
         first: the rows whose URL an earlier row has.
         resolve: resolves host names.
         listener: receives every outcome and every finished shard.
+        centre: what all processes of the fetch share.
+
+    Attributes:
+        wake: set when there may be something to do.
     """
 
     def __init__(
-        self, folder: FetchFolder, options: FetchOptions, first: FirstRows, resolve: Resolve, listener: FetchListener
+        self,
+        folder: FetchFolder,
+        options: FetchOptions,
+        first: FirstRows,
+        resolve: Resolve,
+        listener: FetchListener,
+        centre: Centre,
     ) -> None:
         self.folder, self.options, self.resolve, self.listener = folder, options, resolve, listener
-        self._first, self._unfinished = first, dict[int, _Shard]()
-        self._queues: HostQueues[_Job] = HostQueues(options.per_host, options.host_delay, options.host_failures)
+        self.wake, self._centre = asyncio.Event(), centre
+        self._first, self._unfinished = first, dict[int, OpenShard]()
+        self._queues: Queues[_Job] = centre.queues()
         self._shared: SharedRequests[_Job] = SharedRequests()
         self._inspect = Inspector(options)
         self._open = self._running = 0
 
-    async def run(self, tables: Iterator[pa.Table]) -> None:
+    async def run(self, feed: ShardFeed) -> None:
         """Fetch all shards.
-
-        Args:
-            tables: rows of the source, one table per shard.
 
         Raises:
             PoolwrightError, OSError: the run itself failed; finished work is kept.
         """
-        self._wake = asyncio.Event()
         self._finishing, self._looking = asyncio.Lock(), asyncio.Semaphore(_LOOKED_AT)
-        shards = self._shards(tables)
         try:
             with closing(Connections(self.options, self.resolve)) as connections:
                 self._requests = Requests(connections, self.options)
-                self._hosts = KnownHosts(self._requests, self.options, self._requests.names)
-                await self._loop(shards)
+                self._hosts = KnownHosts(self._requests, self.options, self._requests.names, self._centre)
+                await self._loop(feed)
         except BaseExceptionGroup as group:
-            raise _first(group) from None
+            raise first_error(group) from None
 
-    async def _loop(self, shards: Iterator[_Shard]) -> None:
-        more = True
+    async def _loop(self, feed: ShardFeed) -> None:
         async with asyncio.TaskGroup() as group:
             while True:
-                self._wake.clear()
-                while more and self._open < _SHARDS_OPEN and self._queues.waiting < 4 * self.options.concurrency:
-                    more = self._start_next(shards, group)
+                self.wake.clear()
+                while (shard := feed.next(self._open, self._queues.waiting)) is not None:
+                    self._start(shard, group)
                 self._send(group)
-                if not (more or self._open or self._running):
+                if feed.ended and not (self._open or self._running):
                     return
                 await self._sleep()
 
-    def _start_next(self, shards: Iterator[_Shard], group: asyncio.TaskGroup) -> bool:
-        shard = next(shards, None)
-        if shard is None:
-            return False
+    def _start(self, given: ShardRows, group: asyncio.TaskGroup) -> None:
+        shard = OpenShard(self.folder, given, self._first)
         self._open += 1
         self._unfinished[shard.number] = shard
         if not shard.open:
@@ -142,10 +130,9 @@ class Fetcher:
             known += [job] if job else []
         if known:
             group.create_task(self._answer_known(known, group))
-        return True
 
     def _enter(
-        self, shard: _Shard, row: int, url: str | None, expected: str | None, group: asyncio.TaskGroup
+        self, shard: OpenShard, row: int, url: str | None, expected: str | None, group: asyncio.TaskGroup
     ) -> _Job | None:
         """Queue a row, or finish it at once if it cannot be requested; return it if its URL was answered before."""
         outcome = FetchOutcome(row)
@@ -174,13 +161,17 @@ class Fetcher:
         finished: dict[int, FinishedAnswers] = {}
         for job in sorted(jobs, key=lambda job: job.shard.first[job.outcome.row]):
             number, row = job.shard.first[job.outcome.row]
+            if number not in self._unfinished and number not in finished:
+                await self._centre.shard_settled(number)
+            if self._shared.join(job.asked, job):  # a lost process had the shard, which has come here
+                continue
             async with self._finishing:  # so that no shard is written meanwhile
                 answer = await asyncio.to_thread(self._first_answer, number, row, finished)
             if answer is not None and self._answers(job, answer):
                 self._settle(job, answer, group)
             else:
                 self._ask(job)
-                self._wake.set()
+                self.wake.set()
 
     def _first_answer(self, number: int, row: int, finished: dict[int, FinishedAnswers]) -> Answer | None:
         """Return the answer of a row of a shard that is in progress or finished."""
@@ -204,11 +195,11 @@ class Fetcher:
 
     def _send(self, group: asyncio.TaskGroup) -> None:
         while self._running < self.options.concurrency:
-            taken = self._queues.take(monotonic())
-            if taken is None:
+            turn = self._queues.take(monotonic())
+            if turn is None:
                 return
             self._running += 1
-            group.create_task(self._step(*taken, group))
+            group.create_task(self._step(turn, group))
 
     async def _sleep(self) -> None:
         at = self._queues.next_time()
@@ -216,16 +207,18 @@ class Fetcher:
         timeout = None if at is None or full else max(0.0, at - monotonic()) + 0.001
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                await self._wake.wait()
+                await self.wake.wait()
 
-    async def _step(self, host: str, job: _Job, group: asyncio.TaskGroup) -> None:
+    async def _step(self, turn: Turn[_Job], group: asyncio.TaskGroup) -> None:
         """Make one request for a row; it finishes the row, or queues it again."""
-        reached: bool | None = None
+        host, job, reached = turn.host, turn.item, None
         begun = monotonic()
+        if turn.pause:
+            self._queues.started(host, begun)
         try:
             if self._queues.is_down(host):
                 raise Failure("host_down", f"{host} could not be reached {self.options.host_failures} times in a row")
-            if not await self._may_ask(host, job):
+            if not await self._may_ask(turn):
                 return
             begun = monotonic()
             reply = await self._requests.get(job.target, self.options.total - job.outcome.seconds)
@@ -240,14 +233,15 @@ class Fetcher:
         finally:
             self._running -= 1
             self._queues.done(host, reached)
-            self._wake.set()
+            self.wake.set()
 
-    async def _may_ask(self, host: str, job: _Job) -> bool:
-        """Whether a row may be requested now; if its host wants pauses, it is queued again.
+    async def _may_ask(self, turn: Turn[_Job]) -> bool:
+        """Whether a row may be requested now; if its host wants pauses, and this turn was without, it is queued again.
 
         Raises:
             Failure: the host does not allow it, or cannot be reached.
         """
+        job = turn.item
         rules = self._hosts.at_hand(job.target)
         if rules is None:
             try:
@@ -255,10 +249,10 @@ class Fetcher:
             except Failure:
                 job.outcome.attempts += not job.hops
                 raise
-            if rules.delay:
-                self._queues.slow(host, rules.delay)
-                self._queues.put(host, job)
-                return False
+        if rules.delay > turn.pause:
+            self._queues.slow(turn.host, rules.delay)
+            self._queues.put(turn.host, job)
+            return False
         rules.check(job.target)
         job.outcome.attempts += not job.hops
         return True
@@ -319,14 +313,14 @@ class Fetcher:
         scatter = hash_key(0, "fetch", job.asked.url, str(job.outcome.attempts)) / 2**64
         return float(self.options.backoff * 2 ** (job.outcome.attempts - 1) * (0.5 + scatter))
 
-    def _finish(self, shard: _Shard, outcome: FetchOutcome, data: bytes | None, group: asyncio.TaskGroup) -> None:
+    def _finish(self, shard: OpenShard, outcome: FetchOutcome, data: bytes | None, group: asyncio.TaskGroup) -> None:
         shard.journal.add(outcome, data)
         shard.open -= 1
         self.listener.outcome(outcome)
         if not shard.open:
             group.create_task(self._finish_shard(shard))
 
-    async def _finish_shard(self, shard: _Shard) -> None:
+    async def _finish_shard(self, shard: OpenShard) -> None:
         async with self._finishing:
             awaited = self._first.awaited(shard.number)
             await asyncio.to_thread(
@@ -334,19 +328,8 @@ class Fetcher:
             )
             del self._unfinished[shard.number]
         self._open -= 1
-        self.listener.shard_finished()
-        self._wake.set()
-
-    def _shards(self, tables: Iterator[pa.Table]) -> Iterator[_Shard]:
-        """Yield the shards that have rows to fetch."""
-        for number, rows in enumerate(tables):
-            pending = None
-            if self.folder.done(number, len(rows)):
-                pending = rows_to_refetch(self.folder, number, self.options)
-                if pending is None:
-                    self.listener.shard_finished()
-                    continue
-            yield _Shard(number, rows, Journal(self.folder.work, number, pending), self._first.of(number))
+        self.listener.shard_finished(shard.number)
+        self.wake.set()
 
 
 def _wanted(expected: str | None) -> str | None:
@@ -368,7 +351,7 @@ def _differs(found: FetchOutcome, expected: str) -> bool:
     return found.error_message == f"expected {expected}"
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the first error of a group, which stopped the others."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):

@@ -5,112 +5,160 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from poolwright.fetch.limits import HostLimits
 
 Item = TypeVar("Item")
 
 
-@dataclass
-class _Host(Generic[Item]):
-    waiting: deque[Item] = field(default_factory=deque)
-    active: int = 0
-    not_before: float = 0.0
-    failures: int = 0
-    listed: bool = False
-    delay: float = 0.0
+class Turn(NamedTuple, Generic[Item]):
+    """An item whose host may be asked now.
 
-
-class HostQueues(Generic[Item]):
-    """Items wait by host; hosts take turns. Times are in seconds of one clock, which the caller reads.
-
-    Args:
-        per_host: largest number of items of one host in progress.
-        delay: seconds between two items of one host.
-        failures: number of failures in a row after which a host is down.
+    Attributes:
+        host: its host.
+        item: the item.
+        pause: seconds from `started` until the host may be asked again, as far as they are known.
     """
 
-    def __init__(self, per_host: int, delay: float, failures: int) -> None:
-        self.per_host, self.delay, self.failures = per_host, delay, failures
-        self.waiting = 0
-        self._hosts: dict[str, _Host[Item]] = {}
-        self._turns: list[tuple[float, int, str]] = []  # a host with items and room is listed once
-        self._later: list[tuple[float, int, str, Item]] = []
-        self._down: set[str] = set()
-        self._order = itertools.count()
+    host: str
+    item: Item
+    pause: float
+
+
+class Queues(Protocol[Item]):
+    """Items wait by host. Times are in seconds of `time.monotonic`.
+
+    Attributes:
+        waiting: number of items.
+    """
+
+    waiting: int
 
     def put(self, host: str, item: Item, at: float = 0.0) -> None:
         """Queue an item, to be taken at `at` or later."""
-        self.waiting += 1
-        if at:
-            heapq.heappush(self._later, (at, next(self._order), host, item))
-        else:
-            self._host(host).waiting.append(item)
-            self._list(host)
+        ...
 
-    def take(self, now: float) -> tuple[str, Item] | None:
-        """Return the next item that may be taken now, with its host; call `done` for it afterwards."""
-        self._return_later(now)
-        while self._turns and self._turns[0][0] <= now:
-            _, _, name = heapq.heappop(self._turns)
-            host = self._hosts[name]
-            host.listed = False
-            if host.waiting and host.active < self.per_host and host.not_before <= now:
-                host.active += 1
-                host.not_before = max(host.not_before, now + max(self.delay, host.delay))
-                self.waiting -= 1
-                item = host.waiting.popleft()
-                self._list(name)
-                return name, item
-            self._list(name)
-        return None
-
-    def done(self, host: str, reached: bool | None = None) -> None:
-        """Mark an item as done.
-
-        Args:
-            host: host of the item.
-            reached: whether the host answered, or could not be reached; None if unknown.
-        """
-        state = self._hosts[host]
-        state.active -= 1
-        if reached is not None:
-            state.failures = 0 if reached else state.failures + 1
-            if state.failures >= self.failures:
-                self._down.add(host)
-        self._list(host)
-        if not (state.waiting or state.active or state.listed or state.failures) and not (self.delay or state.delay):
-            del self._hosts[host]
-
-    def hold(self, host: str, until: float) -> None:
-        """Take no item of a host until `until`."""
-        state = self._host(host)
-        state.not_before = max(state.not_before, until)
-
-    def slow(self, host: str, delay: float) -> None:
-        """Leave more seconds between two items of a host."""
-        self._host(host).delay = delay
-
-    def is_down(self, host: str) -> bool:
-        """Whether a host is to be skipped."""
-        return host in self._down
+    def take(self, now: float) -> Turn[Item] | None:
+        """Return the next item that may be taken now; call `done` for its host, after `started` if it has a pause."""
+        ...
 
     def next_time(self) -> float | None:
         """Return the next time at which `take` may have an item; None if no item waits for a time."""
-        times = [heap[0][0] for heap in (self._turns, self._later) if heap]
-        return min(times) if times else None
+        ...
 
-    def _host(self, name: str) -> _Host[Item]:
-        return self._hosts.setdefault(name, _Host())
+    def started(self, host: str, now: float) -> None:
+        """As `HostLimits.started`."""
+        ...
 
-    def _list(self, name: str) -> None:
-        host = self._hosts[name]
-        if host.waiting and host.active < self.per_host and not host.listed:
-            host.listed = True
-            heapq.heappush(self._turns, (host.not_before, next(self._order), name))
+    def done(self, host: str, reached: bool | None = None) -> None:
+        """As `HostLimits.done`."""
+        ...
 
-    def _return_later(self, now: float) -> None:
-        while self._later and self._later[0][0] <= now:
-            _, _, name, item = heapq.heappop(self._later)
-            self._host(name).waiting.append(item)
-            self._list(name)
+    def hold(self, host: str, until: float) -> None:
+        """As `HostLimits.hold`."""
+        ...
+
+    def slow(self, host: str, pause: float) -> None:
+        """As `HostLimits.slow`."""
+        ...
+
+    def is_down(self, host: str) -> bool:
+        """As `HostLimits.is_down`."""
+        ...
+
+
+class LaterItems(Generic[Item]):
+    """Items that wait for a time, such as that of a retry."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, str, Item]] = []
+        self._order = itertools.count()
+
+    def put(self, host: str, item: Item, at: float) -> None:
+        """Keep an item until `at`."""
+        heapq.heappush(self._heap, (at, next(self._order), host, item))
+
+    def due(self, now: float) -> list[tuple[str, Item]]:
+        """Remove and return the items whose time has come, with their hosts."""
+        found = []
+        while self._heap and self._heap[0][0] <= now:
+            found.append(heapq.heappop(self._heap)[2:])
+        return found
+
+    def next_time(self) -> float | None:
+        """Return the time of the next item."""
+        return self._heap[0][0] if self._heap else None
+
+
+class HostQueues(Generic[Item]):
+    """Items wait by host, within limits; hosts take turns. See `Queues`.
+
+    Args:
+        limits: limits of the hosts. Several queues may have the same; call `offer` for a host whose limits changed by
+            another queue.
+    """
+
+    def __init__(self, limits: HostLimits) -> None:
+        self.limits, self.waiting = limits, 0
+        self._items: dict[str, deque[Item]] = {}
+        self._turns: list[tuple[float, int, str]] = []
+        self._listed: set[str] = set()  # a host with items and room is in `_turns` once
+        self._later: LaterItems[Item] = LaterItems()
+        self._order = itertools.count()
+
+    def put(self, host: str, item: Item, at: float = 0.0) -> None:
+        self.waiting += 1
+        if at:
+            self._later.put(host, item, at)
+        else:
+            self._items.setdefault(host, deque()).append(item)
+            self.offer(host)
+
+    def take(self, now: float) -> Turn[Item] | None:
+        for host, item in self._later.due(now):
+            self._items.setdefault(host, deque()).append(item)
+            self.offer(host)
+        while self._turns and self._turns[0][0] <= now:
+            host = heapq.heappop(self._turns)[2]
+            self._listed.remove(host)
+            at = self.limits.free_at(host)
+            if at is not None and at <= now and host in self._items:
+                pause = self.limits.begin(host)
+                self.waiting -= 1
+                item = self._items[host].popleft()
+                if not self._items[host]:
+                    del self._items[host]
+                self.offer(host)
+                return Turn(host, item, pause)
+            self.offer(host)
+        return None
+
+    def offer(self, host: str) -> None:
+        """List a host for a turn, if it has items and room."""
+        if host in self._items and host not in self._listed:
+            at = self.limits.free_at(host)
+            if at is not None:
+                self._listed.add(host)
+                heapq.heappush(self._turns, (at, next(self._order), host))
+
+    def next_time(self) -> float | None:
+        times = [self._turns[0][0] if self._turns else None, self._later.next_time()]
+        return min((time for time in times if time is not None), default=None)
+
+    def started(self, host: str, now: float) -> None:
+        self.limits.started(host, now)
+        self.offer(host)
+
+    def done(self, host: str, reached: bool | None = None) -> None:
+        self.limits.done(host, reached)
+        self.offer(host)
+
+    def hold(self, host: str, until: float) -> None:
+        self.limits.hold(host, until)
+
+    def slow(self, host: str, pause: float) -> None:
+        self.limits.slow(host, pause)
+
+    def is_down(self, host: str) -> bool:
+        return self.limits.is_down(host)

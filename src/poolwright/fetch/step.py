@@ -16,6 +16,7 @@ from poolwright.core.errors import ChangedError, StepError
 from poolwright.core.files import human_bytes
 from poolwright.core.roles import SourceStep
 from poolwright.core.rows import Rows
+from poolwright.core.runtime.nodes import Nodes
 from poolwright.core.runtime.progress import Listener
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason
@@ -52,13 +53,15 @@ class Fetch(FetchOptions, SourceStep):
         asked = self.model_dump(exclude_unset=True)
         return FetchOptions(**{**asked, "format": self.format, "columns": self.columns})
 
-    def prepare(self, name: str, source: Table, folder: Path, listener: Listener) -> dict[str, float]:
+    def prepare(
+        self, name: str, source: Table, folder: Path, listener: Listener, nodes: Nodes | None = None
+    ) -> dict[str, float]:
         """Fetch the images, or those that are left. An image that cannot be fetched is not an error."""
         from poolwright.fetch.fetch import fetch_images, fetch_reporter
 
         begun = perf_counter()
         try:
-            fetched = fetch_images(source.folder, folder, self.options(), fetch_reporter(name, listener))
+            fetched = fetch_images(source.folder, folder, self.options(), fetch_reporter(name, listener), nodes=nodes)
         except ChangedError as error:
             raise ChangedError(
                 f"table '{name}': {error}. To fetch the images of the new rows: rm -r {folder}"

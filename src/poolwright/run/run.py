@@ -403,8 +403,9 @@ class Run(Planning):
         step = spec.source_step
         if step and not (self.table_folder(spec.name) / RECORD).exists():
             folder = self.prepared_folder(spec.name, step)
-            with run_lock(folder / f".{step.verb}"):
-                pace = step.prepare(spec.name, self.table(spec.sources[0]), folder, self.listener)
+            work = folder / f".{step.verb}"
+            with run_lock(work), self.engine.nodes(work) as nodes:
+                pace = step.prepare(spec.name, self.table(spec.sources[0]), folder, self.listener, nodes)
             note_pace(self.table_folder(spec.name), step.verb, pace)
 
     def _source_identity(self, source: Source, spec: TableSpec) -> dict[str, Any]:

@@ -53,6 +53,8 @@ COMPARING = [
     Sample(group=("user", "flag", "year"), fraction=0.123456789012345),
     Sample(balance=("user",), n=1_777),
     Sample(balance=("number",), fraction=0.3),
+    Sample(balance=("year", "user"), n=1_200),
+    Sample(balance=("user", "year", "number"), fraction=0.4),
     Top(by="score", fraction=0.2, group=("user", "flag")),
 ]
 

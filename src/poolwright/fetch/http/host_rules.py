@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from poolwright.core.errors import MissingExtra
 from poolwright.core.runtime.text_files import load_json
+from poolwright.fetch.centre import Centre, HostTexts
 from poolwright.fetch.http.network import seen
 from poolwright.fetch.http.urls import RequestTarget
 from poolwright.fetch.options import FetchOptions
@@ -105,10 +106,12 @@ class KnownHosts:
         pages: makes the requests.
         options: which rules are respected.
         agents: names of this agent.
+        centre: has what other processes have read.
     """
 
-    def __init__(self, pages: PageReader, options: FetchOptions, agents: Sequence[str]) -> None:
+    def __init__(self, pages: PageReader, options: FetchOptions, agents: Sequence[str], centre: Centre) -> None:
         self.pages, self.options, self.agents = pages, options, tuple(dict.fromkeys(agents))
+        self.centre = centre
         self._parser: Any = import_protego() if options.robots_txt or options.tdm else None
         self._known: OrderedDict[str, tuple[float, asyncio.Task[HostRules]]] = OrderedDict()
 
@@ -145,32 +148,42 @@ class KnownHosts:
         return rules
 
     async def _read(self, target: RequestTarget) -> HostRules:
-        robots, unread = await self._robots(target) if self.options.robots_txt else (None, "")
-        reserved = await self._reserved(target) if self.options.tdm and not unread else None
+        texts = await self.centre.host_texts(_origin(target))
+        if texts is None:
+            try:
+                texts = await self._ask(target)
+            finally:
+                await self.centre.host_read(_origin(target), texts)
+        robots = self._parser.parse(texts.robots) if texts.robots else None
+        reserved = self._parser.parse(texts.reserved) if texts.reserved else None
         delays = [robots.crawl_delay(agent) or 0.0 for agent in self.agents] if robots else [0.0]
-        return HostRules(robots, reserved, self.agents, unread, min(max(delays), self.options.max_wait))
+        return HostRules(robots, reserved, self.agents, texts.unread, min(max(delays), self.options.max_wait))
 
-    async def _robots(self, target: RequestTarget) -> tuple[Any, str]:
-        """Return the parsed robots.txt, and why it could not be read."""
+    async def _ask(self, target: RequestTarget) -> HostTexts:
+        robots, unread = await self._robots(target) if self.options.robots_txt else ("", "")
+        return HostTexts(robots, await self._reserved(target) if self.options.tdm and not unread else "", unread)
+
+    async def _robots(self, target: RequestTarget) -> tuple[str, str]:
+        """Return robots.txt, '' if everything is allowed, and why it could not be read."""
         try:
             page = await self._page(target, _ROBOTS)
         except _Elsewhere as failure:
-            return None, str(failure)
+            return "", str(failure)
         if page is None or (400 <= page.status < 500 and page.status != 429):
-            return None, ""
+            return "", ""
         if page.status >= 400:
-            return None, f"HTTP {page.status}, so that nothing may be fetched for now"
+            return "", f"HTTP {page.status}, so that nothing may be fetched for now"
         text = page.body.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace") if page.status == 200 else ""
-        return (self._parser.parse(text) if text.strip() else None), ""
+        return text if text.strip() else "", ""
 
-    async def _reserved(self, target: RequestTarget) -> Any:
+    async def _reserved(self, target: RequestTarget) -> str:
         try:
             page = await self._page(target, _TDM)
             found = load_json(page.body) if page is not None and page.status == 200 else []
         except (Failure, _Elsewhere, json.JSONDecodeError, UnicodeDecodeError):
-            return None
+            return ""
         lines = reservations(found)
-        return self._parser.parse("\n".join([f"User-agent: {_EVERYONE}", *lines])) if lines else None
+        return "\n".join([f"User-agent: {_EVERYONE}", *lines]) if lines else ""
 
     async def _page(self, target: RequestTarget, path: str) -> HostPage | None:
         """Return the page after its redirects; None if there are more than five of them."""

@@ -13,11 +13,12 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from poolwright.core.files import sync_folder
+from poolwright.core.files import PARTIAL, sync_folder
 from poolwright.fetch.outcome import FetchOutcome
 
 _TO_JSON = json.JSONEncoder().encode
@@ -136,6 +137,15 @@ def journal_begun(folder: Path, shard: int) -> bool:
         return False
     with path.open("rb") as lines:
         return _parsed(lines.readline()) is not None
+
+
+def detach_journal(folder: Path, shard: int) -> None:
+    """Copy a journal to files of its own, so that a process that was taken for lost cannot write into them."""
+    for path in reversed(journal_files(folder, shard)):  # a line whose bytes were not copied is not accepted
+        if path.exists():
+            partial = path.with_name(path.name + PARTIAL)
+            shutil.copyfile(path, partial)
+            os.replace(partial, path)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -76,23 +76,34 @@ def even_share(total: int, sizes: Integers, parts: Integers) -> tuple[int, int]:
 
 
 def share_down_tree(
-    total: int, levels: Sequence[npt.NDArray[np.integer]], sizes: Integers, order: npt.NDArray[np.uint64]
+    shares: Integers, levels: Sequence[npt.NDArray[np.integer]], sizes: Integers, order: npt.NDArray[np.uint64]
 ) -> Integers:
-    """Share out `total` evenly at the top of a tree, then what each branch got among its own, down to the leaves.
+    """Share out evenly what each branch of a tree gets among its own branches, and so on down to the leaves.
 
     Args:
+        shares: (b,) what the branches at the top get.
         levels: (k,) the branch of each leaf at every level from the top down, equal ones next to each other; at the
             last all differ within a branch.
         sizes: (k,) the most that each leaf can get.
         order: (k,) as in `share_evenly`; a branch has that of its first leaf.
     """
     if len(levels) == 1 or not len(sizes):
-        return share_evenly(total, sizes, order)
-    starts = np.flatnonzero(np.append(True, levels[0][1:] != levels[0][:-1]))
-    branches = share_evenly(total, np.add.reduceat(sizes, starts), order[starts])
-    ends = np.append(starts[1:], len(sizes))
-    shares = np.zeros(len(sizes), np.int64)
-    for share, start, end in zip(branches.tolist(), starts, ends, strict=True):
+        return shares
+    starts, found = branch_starts(levels[0]), np.zeros(len(sizes), np.int64)
+    for share, start, end in zip(shares.tolist(), starts, [*starts[1:], len(sizes)], strict=True):
         own = slice(start, end)
-        shares[own] = share_down_tree(share, [level[own] for level in levels[1:]], sizes[own], order[own])
-    return shares
+        below = [level[own] for level in levels[1:]]
+        first = branch_starts(below[0])
+        inner = share_evenly(share, sum_branches(sizes[own], first), order[own][first])
+        found[own] = share_down_tree(inner, below, sizes[own], order[own])
+    return found
+
+
+def branch_starts(level: npt.NDArray[np.integer]) -> npt.NDArray[np.intp]:
+    """Return the first leaf of each branch: (b,), given the branch of each leaf (k,), equal ones next to each other."""
+    return np.flatnonzero(np.append(True, level[1:] != level[:-1])[: len(level)])
+
+
+def sum_branches(sizes: Integers, starts: npt.NDArray[np.intp]) -> Integers:
+    """Return the sum of the sizes (k,) of the leaves of each branch: (b,), given their `branch_starts`."""
+    return np.asarray(np.add.reduceat(sizes, starts)) if len(starts) else sizes[:0]

@@ -48,6 +48,10 @@ class LocalEngine:
         """As `Engine.sharing`; there is one machine."""
         return nullcontext()
 
+    def nodes(self, folder: Path) -> AbstractContextManager[None]:
+        """As `Engine.nodes`; there are none."""
+        return nullcontext()
+
     def map(
         self, function: Callable[[int], R], units: Sequence[int], resources: Resources = ONE_CPU
     ) -> Generator[tuple[int, R], None, None]:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from poolwright.core.runtime.nodes import Nodes
 from poolwright.core.step import Resources
 from poolwright.release.workers import Workers
 
@@ -40,6 +41,17 @@ class Engine(Workers, Protocol):
 
         Raises:
             PoolwrightError: a machine has another folder there, may not write to it, or lacks an input.
+        """
+        ...
+
+    def nodes(self, folder: Path) -> AbstractContextManager[Nodes | None]:
+        """Give the nodes of the cluster, for objects that live there while the block runs; None if there is none.
+
+        Args:
+            folder: that the objects write into.
+
+        Raises:
+            PoolwrightError: a machine has another folder there, or may not write to it.
         """
         ...
 

@@ -17,12 +17,14 @@ from typing import Any, TypeVar
 
 from poolwright.core.errors import MissingExtra, PoolwrightError
 from poolwright.core.runtime.merge_tree import MergeTree
+from poolwright.core.runtime.nodes import Nodes
 from poolwright.core.runtime.quiet import silence
 from poolwright.core.runtime.threads import one_thread_per_unit, one_torch_thread
 from poolwright.core.step import Resources
 from poolwright.run.engine.errors import is_interrupt, loaded_error, noted, pickled_error
 from poolwright.run.engine.local import LocalEngine
 from poolwright.run.engine.protocol import ONE_CPU
+from poolwright.run.engine.ray_nodes import RayNodes
 from poolwright.run.engine.sharing import FolderProbe, NodeView, check, check_here, look
 
 R = TypeVar("R")
@@ -76,6 +78,16 @@ class RayEngine:
         finally:
             self.probe.remove()
             self.probe = None
+
+    @contextmanager
+    def nodes(self, folder: Path) -> Iterator[Nodes]:
+        """As `Engine.nodes`."""
+        with self.sharing(folder.absolute(), tuple):
+            nodes = RayNodes(_connected(self.address), self.probe, self._workers)
+            try:
+                yield nodes
+            finally:
+                nodes.end_all()
 
     def _seen_by_nodes(self, probe: FolderProbe, inputs: Sequence[str]) -> dict[str, NodeView]:
         """Ask every node that can run units what it sees; one that dies meanwhile runs none."""

@@ -89,9 +89,9 @@ def check(probe: FolderProbe, seen: dict[str, NodeView]) -> None:
         )
         if wrong:
             raise PoolwrightError(
-                f"{folder}: the run folder is not on storage that all nodes of the Ray cluster share: {found.host} "
+                f"{folder}: this folder is not on storage that all nodes of the Ray cluster share: {found.host} "
                 f"(node {node[:8]}) {wrong}. Mount the same storage on all nodes under this path, or name a folder on "
-                "such storage: --run FOLDER"
+                "such storage (of a run: --run FOLDER)"
             )
     lacking = {path: found for found in seen.values() for path in found.missing}
     if lacking:
@@ -113,7 +113,7 @@ def check_here(probe: FolderProbe) -> None:
     if not _reads(probe):
         raise PoolwrightError(
             f"{os.path.dirname(probe.path)}: {socket.gethostname()}, which has joined the Ray cluster, does not have "
-            "this run folder; mount the storage that the other nodes share. Finished units are kept: the same command "
+            "this folder; mount the storage that the other nodes share. Finished work is kept: the same command "
             "continues"
         )
 

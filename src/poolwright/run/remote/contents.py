@@ -76,6 +76,6 @@ def _files(top: Path) -> Iterator[str]:
         local = _LOCAL_FOLDERS if at_top else ()
         folders[:] = sorted(name for name in folders if not name.endswith(PARTIAL) and name not in local)
         for name in sorted(names):
-            is_local = name in _LOCKS or (at_top and (name in _LOCAL_FILES or name.startswith("run.shared")))
+            is_local = name in _LOCKS or name.startswith("run.shared") or (at_top and name in _LOCAL_FILES)
             if not (is_local or name.endswith(PARTIAL)):
                 yield os.path.relpath(os.path.join(inside, name), top).replace(os.sep, "/")

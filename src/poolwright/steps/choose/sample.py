@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from poolwright.core.params import Columns, Count, Share, exact, exactly_one, share_of
 from poolwright.core.runtime.spread import Integers
-from poolwright.kernels.selection.apportion import even_share, share_down_tree
-from poolwright.kernels.selection.by_group.comparison import AmongGroups, GroupComparison, GroupValues
+from poolwright.kernels.selection.apportion import branch_starts, even_share, share_down_tree, sum_branches
+from poolwright.kernels.selection.by_group.comparison import (
+    AmongGroups,
+    CountedGroups,
+    GroupComparison,
+    GroupValues,
+    count_table,
+)
 from poolwright.kernels.selection.controlled_rounding import rank_order, share_by_group
 from poolwright.kernels.selection.groups import Groups, tokens_of
 from poolwright.kernels.selection.hashing import hash64
@@ -79,21 +86,25 @@ class Sample(SamplingStep):
         return self.balance or self.group or ()
 
     @property
-    def in_memory(self) -> bool:
-        return self.balance is not None and len(self.by()) > 1
+    def top(self) -> int:
+        return 1 if self.balance is not None and len(self.by()) > 1 else 0
+
+    def compared(self, key: int) -> Callable[[CountedGroups], pa.Table]:
+        return partial(_branches, key) if self.top else count_table
 
     def comparison(self, key: int) -> GroupComparison | None:
         if self.balance is not None:
-            return None if self.in_memory else GroupComparison(partial(_larger_first, key), self._even_share)
+            order = _larger_branches_first if self.top else partial(_larger_first, key)
+            return GroupComparison(order, self._even_share)
         return GroupComparison(partial(rank_order, key)) if self.n is None else None
 
     def wanted(self, groups: Groups, counts: np.ndarray, key: int, among: AmongGroups) -> np.ndarray:
-        if self.in_memory:
+        if self.top:
             levels = [values.dictionary_encode().indices.to_numpy() for values in groups.values]
-            return share_down_tree(self._total(int(counts.sum())), levels, counts, hash64(groups.tokens(), key))
+            shares = _even_shares(sum_branches(counts, branch_starts(levels[0])), among)
+            return share_down_tree(shares, levels, counts, hash64(groups.tokens(), key))
         if self.balance is not None:
-            each, left = among.known
-            return np.asarray(np.minimum(counts, each) + ((counts > each) & (among.place < left)))
+            return _even_shares(counts, among)
         if self.n is not None:
             return np.full(len(counts), self.n)
         return share_by_group(counts, among.before, exact(self.fraction or 0.0))
@@ -109,6 +120,27 @@ class Sample(SamplingStep):
         parts = np.zeros(len(sizes), np.int64)
         np.add.at(parts, inverse, np.concatenate([parts for _, parts in found]))
         return even_share(self._total(int((sizes * parts).sum())), sizes, parts)
+
+
+def _even_shares(counts: np.ndarray, among: AmongGroups) -> np.ndarray:
+    """Return the rows that each group gives, int64 (k,): the same of all, as far as they have them."""
+    each, left = among.known
+    return np.asarray(np.minimum(counts, each) + ((counts > each) & (among.place < left)))
+
+
+def _branches(key: int, counted: CountedGroups) -> pa.Table:
+    """Return the branches at the top of a tree: value, hash of the first leaf, rows; see `count_table`."""
+    values, counts = counted.groups.values, counted.counts
+    starts = branch_starts(values[0].dictionary_encode().indices.to_numpy())
+    order = hash64(counted.groups.tokens(), key)[starts]
+    return pa.table([values[0].take(pa.array(starts)), order, sum_branches(counts, starts)], ["top", "order", "rows"])
+
+
+def _larger_branches_first(
+    branches: GroupValues, counts: Integers, known: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Order branches as `_larger_first` does groups, by the hashes of their first leaves."""
+    return counts <= known[0], branches[-1].to_numpy()
 
 
 def _larger_first(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.wording import groups as in_groups
 from poolwright.core.wording import rows as in_rows
-from poolwright.kernels.selection.by_group.comparison import AmongGroups, GroupComparison
+from poolwright.kernels.selection.by_group.comparison import AmongGroups, CountedGroups, GroupComparison, count_table
 from poolwright.kernels.selection.by_group.many_groups import GroupFit, figures_of, fit_by_group, group_table
 from poolwright.kernels.selection.group_counts import Counted, count_groups
 from poolwright.kernels.selection.groups import Groups, check_groupable, groups_of, lacks_value
@@ -39,14 +39,18 @@ class SamplingStep(Step):
     fits_rows: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (NO_GROUP, NOT_DRAWN)
 
+    @property
+    def top(self) -> int:
+        """Return how many of the group columns make the groups that are compared, the first ones; 0 for all."""
+        return 0
+
     def by(self) -> tuple[str, ...]:
         """Return the group columns; none for one draw from all rows."""
         raise NotImplementedError
 
-    @property
-    def in_memory(self) -> bool:
-        """Whether `wanted` has to be given all groups at once."""
-        return False
+    def compared(self, key: int) -> Callable[[CountedGroups], pa.Table]:
+        """Return what gives the groups that are compared, see `GroupFit`; `top` says by how many columns."""
+        return count_table
 
     def comparison(self, key: int) -> GroupComparison | None:
         """Return how groups are compared; None if their own rows decide on each."""
@@ -76,8 +80,9 @@ class SamplingStep(Step):
 
     def fit(self, frame: Frame, context: Context) -> State:
         key = self.key(context)
-        fit = GroupFit(self.by(), self.needs(), self._count, partial(self._table, key), self.comparison(key))
-        return fit_by_group(frame, fit, {"key": str(key)}, self.in_memory)
+        table, comparison = partial(self._table, key), self.comparison(key)
+        fit = GroupFit(self.by(), self.needs(), self._count, table, comparison, self.top, self.compared(key))
+        return fit_by_group(frame, fit, {"key": str(key)})
 
     def _count(self, frame: Frame, most: int | None) -> Counted:
         return count_groups(frame, self.by(), most)

@@ -74,9 +74,9 @@ class GroupComparison:
     order: Callable[[GroupValues, Integers, Any], Sequence[np.ndarray]] | None = None
     survey: Callable[[Iterable[tuple[GroupValues, Integers]]], Any] = no_survey
 
-    def among_all(self, counted: CountedGroups) -> AmongGroups:
-        """Return what is known of groups that are all there are."""
-        values, counts = counted.groups.values, counted.counts
+    def among_all(self, table: pa.Table) -> AmongGroups:
+        """Return what is known of groups that are all there are, by their `count_table`."""
+        values, counts = _parts(table)
         known = self.survey([(values, counts)])
         if self.order is None:
             return AmongGroups(known=known)

@@ -8,7 +8,7 @@ holds all of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -70,6 +70,9 @@ class GroupFit(Generic[C]):
         count: counts the groups of a frame; raises `TooManyGroups` if there are more than the second argument.
         table: returns the table of the groups of a frame.
         comparison: how groups are compared; None if each is decided by its own rows.
+        top: how many of the group columns make the groups that are compared, the first ones; 0 for all. A partition has
+            all groups within one of these, and `compared` returns them.
+        compared: returns the groups that are compared, as `count_table` does.
     """
 
     columns: tuple[str, ...]
@@ -77,29 +80,31 @@ class GroupFit(Generic[C]):
     count: Callable[[Frame, int | None], C]
     table: Callable[[Frame, C, AmongGroups], pa.Table]
     comparison: GroupComparison | None
+    top: int = 0
+    compared: Callable[[C], pa.Table] = count_table
 
 
-def fit_by_group(
-    frame: Frame, fit: GroupFit[C], values: Mapping[str, Any] | None = None, in_memory: bool = False, name: str = GROUPS
-) -> State:
+def fit_by_group(frame: Frame, fit: GroupFit[C], values: Mapping[str, Any] | None = None, name: str = GROUPS) -> State:
     """Return the state of a step that decides on groups.
 
     Args:
         frame: the live rows.
         fit: how groups are fitted.
         values: values of the state.
-        in_memory: count all groups in memory, however many there are.
         name: of the table of groups in the state.
     """
     try:
-        counted = fit.count(frame, None if in_memory else MANY)
-        among = fit.comparison.among_all(counted) if fit.comparison else AmongGroups()
+        counted = fit.count(frame, MANY)
+        among = fit.comparison.among_all(fit.compared(counted)) if fit.comparison else AmongGroups()
         return State(values or {}, {name: fit.table(frame, counted, among)})
     except TooManyGroups as many:
         partitions = min(-(-many.rows // _ROWS), _MOST_PARTITIONS)
-        with frame.spread(fit.reads, _DealGroups(fit.columns, fit.reads, partitions), partitions, "groups") as spread:
+        deal = _DealGroups(fit.columns[: fit.top or None], fit.reads, partitions)
+        with frame.spread(fit.reads, deal, partitions, "groups") as spread:
             known, places = _compared(spread, fit)
             fitted = spread.map("fitted", _FitPartition(fit, many.rows, known, places))
+            if fit.top:
+                fitted = _by_hash(spread, fitted)
             return State(values or {}, mapped={name: pa.concat_tables([table for _, table in fitted])})
 
 
@@ -136,8 +141,35 @@ class _DealGroups:
     def __call__(self, rows: Rows, places: Integers) -> tuple[pa.Table, Integers]:
         keys = [plain(rows.column(name)) for name in self.columns]
         keep = with_key(keys)
-        leading = (key_hashes(keys)[keep] >> np.uint64(32)) * np.uint64(self.partitions)
-        return rows.table.select(self.reads).filter(pa.array(keep)), (leading >> np.uint64(32)).astype(np.int64)
+        partition = _range_of(key_hashes(keys)[keep], self.partitions)
+        return rows.table.select(self.reads).filter(pa.array(keep)), partition
+
+
+def _range_of(hashes: npt.NDArray[np.uint64], partitions: int) -> Integers:
+    """Return which of as many equal ranges each hash is in: int64 (n,)."""
+    leading = (hashes >> np.uint64(32)) * np.uint64(partitions)
+    return (leading >> np.uint64(32)).astype(np.int64)
+
+
+def _by_hash(spread: Spread, fitted: Iterator[tuple[int, pa.Table]]) -> Iterator[tuple[int, pa.Table]]:
+    """Deal fitted groups out again, by their own hash, and sort them by it."""
+    for _ in fitted:
+        pass
+    return spread.then("fitted", "hashed", _DealByHash(spread.partitions), spread.partitions).map("sorted", _sorted)
+
+
+@dataclass(frozen=True)
+class _DealByHash:
+    """Deals groups to ranges of their hash."""
+
+    partitions: int
+
+    def __call__(self, rows: Rows, places: Integers) -> tuple[pa.Table, Integers]:
+        return rows.table, _range_of(rows.column(GROUP_HASH).to_numpy(), self.partitions)
+
+
+def _sorted(partition: int, spread: Spread) -> pa.Table:
+    return spread.read(partition).sort_by(GROUP_HASH).combine_chunks()
 
 
 def _compared(spread: Spread, fit: GroupFit[Any]) -> tuple[Any, Spread | None]:
@@ -154,7 +186,7 @@ class _CountPartition:
     fit: GroupFit[Any]
 
     def __call__(self, partition: int, spread: Spread) -> pa.Table:
-        return count_table(self.fit.count(MemoryFrame(spread.read(partition)), None))
+        return self.fit.compared(self.fit.count(MemoryFrame(spread.read(partition)), None))
 
 
 @dataclass(frozen=True)

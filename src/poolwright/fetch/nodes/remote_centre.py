@@ -1,0 +1,152 @@
+"""What the processes of a fetch share, as one of them sees it: the coordinator is asked in batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Generic, TypeVar
+
+from poolwright.core.errors import PoolwrightError
+from poolwright.core.runtime.nodes import NodeLost, RemoteObject
+from poolwright.fetch.centre import HostTexts
+from poolwright.fetch.nodes.coordinator import Grant, Report
+from poolwright.fetch.queues import LaterItems, Queues, Turn
+from poolwright.fetch.shards.folder import FetchFolder
+
+Item = TypeVar("Item")
+
+_PATIENCE = 60.0
+"""Seconds until files that another machine has written are there; network file systems remember what is missing."""
+
+
+class RemoteCentre:
+    """The centre of a fetch in several processes; see `Centre`.
+
+    Args:
+        coordinator: a `Coordinator`.
+        process: name of this process, which has joined.
+        folder: folder of the shards.
+    """
+
+    def __init__(self, coordinator: RemoteObject, process: str, folder: FetchFolder) -> None:
+        self.process, self.folder = process, folder
+        self._coordinator = coordinator
+        self._queues: GrantedQueues[Any] = GrantedQueues()
+
+    def queues(self) -> Queues[Any]:
+        return self._queues
+
+    async def host_texts(self, origin: str) -> HostTexts | None:
+        texts: HostTexts | None = await self._ask("host_texts", self.process, origin)
+        return texts
+
+    async def host_read(self, origin: str, texts: HostTexts | None) -> None:
+        await self._ask("host_read", self.process, origin, texts)
+
+    async def shard_settled(self, shard: int) -> None:
+        await self._ask("shard_settled", shard)
+        file, until = self.folder.files(shard).parquet, monotonic() + _PATIENCE
+        while not file.exists() and monotonic() < until:
+            await asyncio.sleep(0.1)
+
+    def count(self, name: str) -> None:
+        """Count a finished row, by error class or as a success."""
+        self._queues.report.outcomes[name] += 1
+        self._queues.changed.set()
+
+    async def send_reports(self) -> None:
+        """Report to the coordinator, for ever: all that happened while the last report was on its way."""
+        while True:
+            await self._queues.changed.wait()
+            self._queues.changed.clear()
+            await self._ask("report", self.process, self._queues.take_report())
+
+    async def receive_grants(self, wake: Callable[[], None]) -> None:
+        """Receive turns from the coordinator, for ever; call `wake` when there are some."""
+        while True:
+            self._queues.grant(await self._ask("grants", self.process))
+            wake()
+
+    async def _ask(self, method: str, *given: Any) -> Any:
+        try:
+            return await self._coordinator.call(method, *given)
+        except NodeLost as error:
+            raise PoolwrightError(
+                f"the process that coordinates the fetch has ended: {error}. Finished shards stay, the same command "
+                "continues"
+            ) from None
+
+
+class GrantedQueues(Generic[Item]):
+    """Items wait by host, and are taken as turns are granted for their hosts; see `Queues`.
+
+    Attributes:
+        report: what was not reported yet.
+        changed: set when there is something to report.
+    """
+
+    def __init__(self) -> None:
+        self.waiting, self.report, self.changed = 0, Report(), asyncio.Event()
+        self._items: dict[str, deque[Item]] = {}
+        self._grants: deque[Grant] = deque()
+        self._later: LaterItems[Item] = LaterItems()
+        self._down: set[str] = set()
+
+    def put(self, host: str, item: Item, at: float = 0.0) -> None:
+        self.waiting += 1
+        if at:
+            self._later.put(host, item, at)
+        else:
+            self._want(host, item)
+
+    def take(self, now: float) -> Turn[Item] | None:
+        for host, item in self._later.due(now):
+            self._want(host, item)
+        if not self._grants:
+            return None
+        grant = self._grants.popleft()
+        items = self._items[grant.host]
+        self.waiting -= 1
+        item = items.popleft()
+        if not items:
+            del self._items[grant.host]
+        return Turn(grant.host, item, grant.pause)
+
+    def next_time(self) -> float | None:
+        return self._later.next_time()
+
+    def started(self, host: str, now: float) -> None:
+        self.report.started.append(host)
+        self.changed.set()
+
+    def done(self, host: str, reached: bool | None = None) -> None:
+        self.report.done.append((host, reached))
+        self.changed.set()
+
+    def hold(self, host: str, until: float) -> None:
+        self.report.held.append((host, until - monotonic()))
+        self.changed.set()
+
+    def slow(self, host: str, pause: float) -> None:
+        self.report.slowed.append((host, pause))
+        self.changed.set()
+
+    def is_down(self, host: str) -> bool:
+        return host in self._down
+
+    def grant(self, grants: list[Grant]) -> None:
+        """Add turns that were granted: each answers an item that was wanted."""
+        self._grants.extend(grants)
+        self._down.update(grant.host for grant in grants if grant.down)
+
+    def take_report(self) -> Report:
+        """Return what happened since the last call."""
+        report, self.report = self.report, Report()
+        return report
+
+    def _want(self, host: str, item: Item) -> None:
+        self._items.setdefault(host, deque()).append(item)
+        self.report.wanted[host] += 1
+        self.changed.set()
