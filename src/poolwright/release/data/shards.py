@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,8 @@ IMAGE_GROUP_ROWS = 100
 """Rows per row group with images: viewers and random access read whole row groups."""
 GROUP_BYTES = 64 << 20
 GROUP_ROWS = 50_000
+_WAITING = 1
+"""Groups that may wait to be written, besides the one that is."""
 
 
 def group_rows(schema: pa.Schema, embedded: bool) -> int:
@@ -27,7 +33,7 @@ def group_rows(schema: pa.Schema, embedded: bool) -> int:
 
 
 class Shards:
-    """Writer of the shards of one split. The shard of a row depends only on the rows before it.
+    """Writer of the shards of one split, in a thread of its own. The shard of a row depends only on the rows before it.
 
     Args:
         folder: folder of the release; the shards are written to `data/`.
@@ -36,6 +42,9 @@ class Shards:
         shard_bytes: a shard is full when it is larger than this.
         embedded: whether the rows hold images.
         config: folder within `data/`, for datasets with several configs.
+
+    Attributes:
+        digests: SHA-256 of finished files, hex, by their path in the release; found while they are written.
     """
 
     def __init__(
@@ -43,52 +52,106 @@ class Shards:
     ) -> None:
         self.location = f"data/{config}" if config else "data"
         self.folder, self.split, self.schema, self.shard_bytes = folder / self.location, split, schema, shard_bytes
+        self.digests: dict[str, str] = {}
         self._groups = RowGroups(group_rows(schema, embedded), GROUP_BYTES)
-        self._sink: Any = None
+        self._sink: _Sink | None = None
         self._writer: Any = None
-        self._counts: list[int] = []
-        self.arrow_bytes = 0
+        self._written: list[tuple[int, str]] = []  # rows and digest of each finished shard
+        self._rows = 0
+        self._thread = ThreadPoolExecutor(1, "write-shard")
+        self._waiting: deque[Future[None]] = deque()
 
     def add(self, rows: pa.Table, sizes: Sequence[int]) -> None:
-        """Add rows; `sizes` are the bytes of their images, which limit the row groups."""
+        """Add rows; `sizes` are the bytes of their images, which limit the row groups.
+
+        Raises:
+            OSError: they, or rows that were added before, could not be written.
+        """
         for group in self._groups.add(rows, sizes):
-            self._write(group)
+            self._begin(group)
 
     def finish(self) -> list[ReleasedFile]:
         """Write the remaining rows, and give the shards their names."""
         rest = self._groups.rest()
         if rest is not None:
-            self._write(rest)
+            self._begin(rest)
+        while self._waiting:
+            self._waiting.popleft().result()
         self._close()
-        total, files = len(self._counts), []
-        for number, rows in enumerate(self._counts):
+        total, files = len(self._written), []
+        for number, (rows, digest) in enumerate(self._written):
             name = f"{self.split}-{number:05d}-of-{total:05d}.parquet"
             os.replace(self._path(number), self.folder / name)
+            self.digests[f"{self.location}/{name}"] = digest
             files.append(ReleasedFile(path=f"{self.location}/{name}", split=self.split, rows=rows))
         return files
 
     def abandon(self) -> None:
         """Close open files, so that the folder can be removed on every platform."""
+        self._thread.shutdown(cancel_futures=True)
         if self._sink is not None:
             self._sink.close()
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{self.split}-{number:05d}.unfinished"
 
+    def _begin(self, group: pa.Table) -> None:
+        """Begin to write a group, once those before the last are written."""
+        while len(self._waiting) > _WAITING:
+            self._waiting.popleft().result()
+        self._waiting.append(self._thread.submit(self._write, group))
+
     def _write(self, group: pa.Table) -> None:
-        if self._writer is None:
+        if self._sink is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._sink = self._path(len(self._counts)).open("wb")
+            self._sink = _Sink(self._path(len(self._written)))
             self._writer = parquet_writer(self._sink, self.schema)
-            self._counts.append(0)
         self._writer.write_table(group, row_group_size=group.num_rows)
-        self._counts[-1] += group.num_rows
-        self.arrow_bytes += group.nbytes
+        self._rows += group.num_rows
         if self._sink.tell() >= self.shard_bytes:
             self._close()
 
     def _close(self) -> None:
-        if self._writer is not None:
+        if self._sink is not None:
             self._writer.close()
             self._sink.close()
+            self._written.append((self._rows, self._sink.digest.hexdigest()))
             self._writer = self._sink = None
+            self._rows = 0
+
+
+def finish_all(shards: Iterable[Shards]) -> tuple[list[ReleasedFile], dict[str, str]]:
+    """Finish the shards of all splits; return their files, and the SHA-256 of these by path."""
+    files, digests = [], {}
+    for one in shards:
+        files += one.finish()
+        digests.update(one.digests)
+    return files, digests
+
+
+class _Sink(io.BufferedIOBase):
+    """A file that is written from beginning to end, and digested meanwhile."""
+
+    def __init__(self, path: Path) -> None:
+        self._file, self._at, self.digest = path.open("wb"), 0, hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        self._file.write(data)
+        self.digest.update(data)
+        self._at += size
+        return size
+
+    def tell(self) -> int:
+        return self._at
+
+    def flush(self) -> None:
+        if not self._file.closed:
+            self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

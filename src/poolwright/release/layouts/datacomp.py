@@ -28,7 +28,7 @@ from poolwright.release.data.image_files import released_rows
 from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import split_order
 from poolwright.release.data.reading import StoredImage
-from poolwright.release.data.shards import Shards
+from poolwright.release.data.shards import Shards, finish_all
 from poolwright.release.data.splits import by_split, split_values, table_splits, with_split
 from poolwright.release.layouts.layout import Layout, LayoutCheck
 from poolwright.release.layouts.shared.tar_shards import ShardNames
@@ -101,11 +101,11 @@ data/train-00000-of-00001.parquet   all columns; with `tars`, train/00000000.par
                 released = released_rows(rows, schema, {})
                 for name, part, sizes in by_split(released, [0] * len(rows), split_values(rows), splits):
                     shards[name].add(part, sizes)
-            files = [file for name in sorted(shards, key=split_order) for file in shards[name].finish()]
+            files, digests = finish_all(shards[name] for name in sorted(shards, key=split_order))
         finally:
             for shard in shards.values():
                 shard.abandon()
-        return self.record(table, schema, files, splits, None)
+        return self.record(table, schema, files, splits, None).with_digests(digests)
 
     def read_images(self, folder: Path, release: ReleaseRecord, full: bool = True) -> Iterator[StoredImage]:
         """Yield the pictures in the tars."""

@@ -28,7 +28,7 @@ from poolwright.release.data.images import ImageReader, image_columns, original_
 from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import split_order
 from poolwright.release.data.reading import StoredImage, embedded_images
-from poolwright.release.data.shards import Shards
+from poolwright.release.data.shards import Shards, finish_all
 from poolwright.release.data.splits import by_split, split_values, table_configs, table_splits, with_split
 from poolwright.release.layouts.layout import Layout
 from poolwright.release.record import ReleaseRecord
@@ -128,11 +128,11 @@ class HuggingFace(Layout):
                         shards[name] = Shards(folder, split, schema, self.shard_bytes, embedded, config)
                     shards[name].add(part, part_sizes)
             order = sorted(shards, key=lambda name: [split_order(part) for part in name.split("/")])
-            files = [file for name in order for file in shards[name].finish()]
+            files, digests = finish_all(shards[name] for name in order)
         finally:
             for shard in shards.values():
                 shard.abandon()
-        record = self.record(table, schema, files, splits, reader, classes, self.class_label)
+        record = self.record(table, schema, files, splits, reader, classes, self.class_label).with_digests(digests)
         if not self.configs:
             return record
         by_name = {name: value for value, name in configs.items()}

@@ -34,7 +34,7 @@ from poolwright.release.data.features import (
 )
 from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import split_order
-from poolwright.release.data.shards import Shards
+from poolwright.release.data.shards import Shards, finish_all
 from poolwright.release.data.splits import by_split, split_values, table_splits, with_split
 from poolwright.release.layouts.layout import Layout
 from poolwright.release.record import ReleaseRecord
@@ -139,11 +139,12 @@ class MapPool(Layout):
             for rows, values in _batches(table, columns, schema):
                 for name, part, sizes in by_split(rows, [0] * len(rows), values, splits):
                     shards[name].add(part, sizes)
-            files = [file for name in sorted(shards, key=split_order) for file in shards[name].finish()]
+            files, digests = finish_all(shards[name] for name in sorted(shards, key=split_order))
         finally:
             for shard in shards.values():
                 shard.abandon()
-        return with_meanings(self.record(table, schema, files, splits, None), self._meanings(table.schema))
+        record = self.record(table, schema, files, splits, None).with_digests(digests)
+        return with_meanings(record, self._meanings(table.schema))
 
     def notes(self, schema: pa.Schema) -> Sequence[str]:
         """Return the published columns of vectors that another encoder than the published one made."""

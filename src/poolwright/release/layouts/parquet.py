@@ -21,7 +21,7 @@ from poolwright.release.data.images import ImageReader, image_columns
 from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import split_order
 from poolwright.release.data.reading import StoredImage, embedded_images
-from poolwright.release.data.shards import Shards
+from poolwright.release.data.shards import Shards, finish_all
 from poolwright.release.data.splits import by_split, split_values, table_splits, with_split
 from poolwright.release.layouts.layout import Layout
 from poolwright.release.record import ReleaseRecord
@@ -77,11 +77,11 @@ class ParquetLayout(Layout):
                     if name not in shards:
                         shards[name] = Shards(folder, name, schema, self.shard_bytes, embedded)
                     shards[name].add(part, part_sizes)
-            files = [file for name in sorted(shards, key=split_order) for file in shards[name].finish()]
+            files, digests = finish_all(shards[name] for name in sorted(shards, key=split_order))
         finally:
             for shard in shards.values():
                 shard.abandon()
-        return self.record(table, schema, files, splits, reader)
+        return self.record(table, schema, files, splits, reader).with_digests(digests)
 
     def read_images(self, folder: Path, release: ReleaseRecord, full: bool = True) -> Iterator[StoredImage]:
         """Yield the images in the rows."""
