@@ -44,14 +44,19 @@ import numpy as np
 import onnxruntime
 import torch
 from PIL import Image
-from torchvision import transforms
 work, encoder = sys.argv[1:]
 with open(f"{encoder}/manifest.json") as file:
     image = json.load(file)["image"]
-bicubic = image.get("interpolation", "bicubic") == "bicubic"
-prepare = transforms.Compose([
-    transforms.Resize(image["resize"], 3 if bicubic else 2), transforms.CenterCrop(image["crop"]),
-    transforms.ToTensor(), transforms.Normalize(image["mean"], image["std"])])
+filter = Image.Resampling[image.get("interpolation", "bicubic").upper()]
+mean, std = (np.array(image[name], np.float32) for name in ("mean", "std"))
+
+def prepare(picture):
+    width, height = picture.size
+    scale, edge = image["resize"] / min(width, height), image["crop"]
+    picture = picture.resize((int(width * scale), int(height * scale)), filter)
+    left, top = round((picture.width - edge) / 2), round((picture.height - edge) / 2)
+    pixels = np.asarray(picture.crop((left, top, left + edge, top + edge)), np.float32) / np.float32(255)
+    return torch.from_numpy(((pixels - mean) / std).transpose(2, 0, 1))
 
 class Files(torch.utils.data.Dataset):
     paths = sorted(os.listdir(f"{work}/images"))

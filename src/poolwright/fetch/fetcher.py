@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol
 
@@ -286,7 +287,8 @@ class Fetcher:
     def _settle(self, job: _Job, answer: Answer, group: asyncio.TaskGroup) -> None:
         """Finish a row with an answer; attempts and seconds are those of the row that asked."""
         own = job.outcome
-        outcome = replace(answer.outcome, row=own.row, attempts=own.attempts, seconds=own.seconds)
+        outcome = copy(answer.outcome)
+        outcome.row, outcome.attempts, outcome.seconds = own.row, own.attempts, own.seconds
         if answer.data is not None:
             self._inspect.compare(answer.data, outcome, job.expected)
         elif outcome.error_class == "hash_mismatch":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 
 from poolwright.core.images.image import Probe, open_image, probe
 from poolwright.core.images.image_files import Limits
@@ -13,6 +14,7 @@ from poolwright.fetch.outcome import Failure, FetchOutcome
 
 _EXIF = b"Exif\0\0"
 _TAG_CHARACTERS = 500
+_limits = lru_cache(64)(Limits)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Inspector:
             outcome.fail("hash_mismatch", f"expected {expected}")
 
     def _look(self, data: bytes, outcome: FetchOutcome) -> None:
-        limits = Limits(max_bytes=max(self.options.max_bytes, len(data)))
+        limits = _limits(max(self.options.max_bytes, len(data)))
         found = probe(data, limits)
         if isinstance(found, Probe):
             outcome.format, outcome.width, outcome.height = found.format, found.width, found.height
@@ -63,7 +65,7 @@ class Inspector:
 
 def exif_json(data: bytes) -> str | None:
     """Return the EXIF tags of a JPEG by name, as JSON; None if it has none or they cannot be read."""
-    if data[:2] != b"\xff\xd8":
+    if data[:2] != b"\xff\xd8" or _EXIF not in data:
         return None
     block = _exif_block(data)
     if block is None:
