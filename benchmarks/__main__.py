@@ -41,9 +41,12 @@ WANTED = {
     "retrieve": "plain NumPy's time to find 600 rows of each of 100 prompts x 11 buckets over our fit's; at least 1.3",
     "studio": "99th percentile of 20 annotators' verdicts over 150 ms, 2 verdicts/s each; at most 1",
     "embed": "our images/s over a bare forward loop; at least 0.85",
+    "embed-ready": "the same of pixels that need no decoding; at least 0.97",
     "embed_files": "photographs of 3,000 x 2,000 to vectors, whole run: our pictures/s over a PyTorch DataLoader's "
     "(Pillow, 2 workers) around the same ONNX model; at least 2",
-    "fetch": "pictures of 36 kB from nginx on the same machine: our files/s over img2dataset's; at least 5",
+    "fetch": "pictures of 36 kB from nginx on the same machine: our files/s over img2dataset's (2 processes x 64 "
+    "threads, resize_mode no); at least 5",
+    "fetch-served": "the same with disable_all_reencoding, which does not look at the pictures",
     "tars": "a webdataset release of pictures of 30 kB: `tar`'s time to copy them over ours; at least 0.8",
     "tars-open": "a pool of 1,000 tars opened by its index: our seconds over 2; at most 1",
     "release-huggingface": "a Hugging Face release of pictures of 30 kB: time of datasets, the faster of save_to_disk "

@@ -3,7 +3,8 @@
 Ratio of images per second of `Encoder.images` (decode, resize, normalise, forward, two threads at once, each its
 own unit, as the engine calls it) to those of a bare loop of forward passes over the same pixels, prepared
 beforehand, on as many threads. On a CPU with a ResNet-18-sized ONNX network of random weights; with a GPU
-also open_clip's ViT-B-32 and ViT-L-14, likewise of random weights.
+also open_clip's ViT-B-32 and ViT-L-14, likewise of random weights. `embed-ready` leaves decoding out: what is given are
+pixels, and the rest of the way of an image (groups, normalising, forward, unit length) is ours.
 
     python benchmarks/embed.py [FOLDER]
 """
@@ -16,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -34,9 +36,16 @@ MANIFEST = '{"image":{"resize":256,"crop":224,"mean":[0.485,0.456,0.406],"std":[
 CPU_TARGET = 0.85
 
 
-def run(work: Path) -> float:
-    """Print and return the ratio on the CPU; print those of the GPU if there is one."""
+def run(work: Path, backend: str = "files") -> float:
+    """Print and return the ratio on the CPU; print those of the GPU if there is one.
+
+    Args:
+        work: folder of the model.
+        backend: 'files', or 'ready' for pixels that need no decoding.
+    """
     files = photos(FILES)
+    if backend == "ready":
+        return onnx_ratio(work, files, ready=True)
     ratio = onnx_ratio(work, files)
     print(f"embed ratio={ratio:.3f} (ONNX ResNet-18 on CPU, {THREADS} threads; target {CPU_TARGET})")
     open_clip_ratios(work, files)
@@ -70,15 +79,30 @@ def detailed_jpeg(seed: int, width: int, height: int) -> bytes:
     return out.getvalue()
 
 
-def onnx_ratio(work: Path, files: Sequence[bytes]) -> float:
+@dataclass(frozen=True)
+class Decoded(Preparation):
+    """The preparation of files that are pixels already."""
+
+    def decode(self, data: bytes | None, limits: Limits, out: np.ndarray) -> str | None:
+        out[...] = np.frombuffer(data or b"", np.uint8).reshape(out.shape)
+        return None
+
+
+def onnx_ratio(work: Path, files: Sequence[bytes], ready: bool = False) -> float:
     path = work / "resnet18.onnx"
     write_resnet18(path)
-    encoder = load_encoder(EncoderSpec(model=f"onnx:{path}", manifest=MANIFEST, device="cpu"))
+    encoder: Any = load_encoder(EncoderSpec(model=f"onnx:{path}", manifest=MANIFEST, device="cpu"))
     preparation = Preparation(256, 224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-    pixels = normalised(prepared(files, preparation), preparation)
+    decoded = prepared(files, preparation)
+    pixels = normalised(decoded, preparation)
     forward = bare_onnx(path)
+    given = files
+    if ready:
+        given = [one.tobytes() for one in decoded]
+        encoder._preparation = Decoded(**vars(preparation))
+        encoder._feed = encoder._new_feed()
     return best_ratio(
-        lambda: encoder.images(files), lambda: [forward(pixels[at : at + 1]) for at in range(len(pixels))]
+        lambda: encoder.images(given), lambda: [forward(pixels[at : at + 1]) for at in range(len(pixels))]
     )
 
 

@@ -1,7 +1,9 @@
 """8,000 pictures of 36 kB fetched from nginx on this machine, against img2dataset.
 
-Both write the bytes as served to WebDataset tars, with SHA-256 and EXIF, and both keep 64 requests per process open;
-img2dataset has a process per core. It does neither flush to disk nor check addresses, hosts' rules, or the images.
+Both write the pictures as they are to WebDataset tars, with SHA-256, and both keep 64 requests per process open;
+img2dataset has a process per core. Without resizing (`resize_mode: no`) it decodes every picture; with
+`disable_all_reencoding`, which is `fetch-served` here, it does not look at them. We read their headers, keep to the
+rules of hosts, and flush to disk.
 
 nginx is that of the system (`apt install nginx-light`). img2dataset is the one that POOLWRIGHT_IMG2DATASET names, or it
 is installed into an environment of its own.
@@ -22,6 +24,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.embed import detailed_jpeg
 from benchmarks.pictures import write_pictures
 from benchmarks.timing import in_turn, python
 
@@ -51,14 +54,19 @@ assert found.succeeded == found.rows, found.errors
 """
 
 
-def run(work: Path) -> float:
-    """Return our files/s over those of img2dataset."""
+def run(work: Path, backend: str = "decoded") -> float:
+    """Return our files/s over those of img2dataset.
+
+    Args:
+        work: folder of the data.
+        backend: whether it has the pictures 'decoded', or as 'served'.
+    """
     peer, nginx = img2dataset(work / "i2d"), shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if not peer or not nginx:
         sys.exit(f"fetch: skipped, {'img2dataset cannot be installed' if nginx else 'nginx is not installed'} here")
     rows(work)
     commands = {
-        "img2dataset": python(PEER, peer, work, str(os.cpu_count()), str(REQUESTS)),
+        "img2dataset": python(PEER, peer, work, str(os.cpu_count()), str(REQUESTS), backend),
         "poolwright": python(OURS, work, str(REQUESTS)),
     }
     with serving(nginx, work):
@@ -71,10 +79,11 @@ def run(work: Path) -> float:
 
 PEER = """
 import os, shutil, subprocess, sys
-peer, work, processes, threads = sys.argv[1:]
+peer, work, processes, threads, way = sys.argv[1:]
 shutil.rmtree(f"{work}/peer", ignore_errors=True)
 arguments = {"url_list": f"{work}/rows.parquet", "input_format": "parquet", "url_col": "url", "caption_col": "text",
-    "output_folder": f"{work}/peer", "output_format": "webdataset", "resize_mode": "no", "disable_all_reencoding": True,
+    "output_folder": f"{work}/peer", "output_format": "webdataset", "resize_mode": "no",
+    "disable_all_reencoding": way == "served",
     "processes_count": processes, "thread_count": threads, "number_sample_per_shard": 1000, "enable_wandb": False}
 kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 environment = {**kept, "NO_ALBUMENTATIONS_UPDATE": "1", "WANDB_MODE": "disabled"}
@@ -85,7 +94,8 @@ subprocess.run([peer, *(f"--{name}={value}" for name, value in arguments.items()
 def rows(work: Path) -> None:
     """Write pictures, and a list of their URLs and captions, once."""
     if not (work / "rows.parquet").exists():
-        paths = write_pictures(work / "images", IMAGES, IMAGE_BYTES)
+        photos = [detailed_jpeg(seed, 448, 336) for seed in range(40)]
+        paths = write_pictures(work / "images", IMAGES, IMAGE_BYTES, photos)
         urls = [f"http://127.0.0.1:{PORT}/{path}" for path in paths]
         pq.write_table(
             pa.table({"url": urls, "text": [f"a caption of {path}" for path in paths]}), work / "rows.parquet"

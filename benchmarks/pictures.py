@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +31,19 @@ def picture_table(work: Path) -> Path:
     return work / "run" / "tables" / "all"
 
 
-def write_pictures(folder: Path, count: int, size: int) -> list[str]:
-    """Write JPEG files of `size` bytes to a new folder, and return their paths below it."""
+def write_pictures(folder: Path, count: int, size: int, photos: Sequence[bytes] = ()) -> list[str]:
+    """Write JPEG files of `size` bytes, all different, to a new folder, and return their paths below it.
+
+    Args:
+        photos: what they show, in turn; default a small plain picture.
+    """
     fresh_folder(folder)
     space = io.BytesIO()
     Image.new("RGB", (64, 64), (90, 60, 30)).save(space, "JPEG")
-    start, draw = space.getvalue(), np.random.default_rng(0)
+    starts, draw = photos or [space.getvalue()], np.random.default_rng(0)
     paths = [f"{number // 1_000:03d}/{number:06d}.jpg" for number in range(count)]
-    for path in paths:
+    for number, path in enumerate(paths):
+        start = starts[number % len(starts)]
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_bytes(start + draw.bytes(size - len(start)))
     return paths
