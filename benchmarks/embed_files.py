@@ -34,7 +34,7 @@ work, encoder = Path(sys.argv[1]), sys.argv[2]
 shutil.rmtree(work / "run", ignore_errors=True)
 pools = {"files": {"read": "table", "path": "rows.parquet", "images": "images"}}
 steps = [{"embed": {"image": "vector", "model": "bench"}}]
-data = {"recipe": 1, "name": "bench", "pools": pools, "encoders": {"bench": {"model": f"onnx:{encoder}"}},
+data = {"recipe": 1, "name": "bench", "pools": pools, "models": {"bench": {"model": f"onnx:{encoder}"}},
         "tables": {"all": {"from": "files", "steps": steps}}}
 Recipe.from_data(data, work).run(work / "run")
 """

@@ -22,18 +22,19 @@ _MOST_WAITING = 1 << 20
 _SWITCHING = 101
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One connection to a server, used by one request at a time.
 
     Args:
         timeout: seconds that the server may be silent.
+        buffer: memory for what is received at once, which all connections of an event loop share.
 
     Attributes:
         idle_since: when the last response was read, by `monotonic`.
     """
 
-    def __init__(self, timeout: float) -> None:
-        self.timeout, self.idle_since = timeout, monotonic()
+    def __init__(self, timeout: float, buffer: memoryview) -> None:
+        self.timeout, self.idle_since, self._buffer = timeout, monotonic(), buffer
         self._arrived: list[bytes] = []
         self._size = 0
         self._ended = self._paused = False
@@ -44,9 +45,12 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
-        self._arrived.append(data)
-        self._size += len(data)
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._arrived.append(bytes(self._buffer[:nbytes]))
+        self._size += nbytes
         if self._size > _MOST_WAITING:
             self._paused = True
             self._transport.pause_reading()

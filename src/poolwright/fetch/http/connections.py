@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from time import monotonic
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -30,6 +31,7 @@ _TRIED = 3
 """Addresses of a name that are tried."""
 
 _KEPT_SECONDS = 10.0
+_RECEIVED_AT_ONCE = 256 << 10
 _PROXY_PORTS = {"http": 80, "https": 443}
 Origin = tuple[str, str, int]
 
@@ -51,6 +53,7 @@ class Connections:
         self._names = Names(AddressGuard.of(options.allow_private, options.allow_networks), resolve, options.timeout)
         self._timeout, self._most = options.timeout, options.concurrency
         self._tls = tls_context(options.verify_tls)
+        self._buffer = memoryview(bytearray(_RECEIVED_AT_ONCE))
         self._idle: OrderedDict[Connection, Origin] = OrderedDict()  # longest idle first
         self._by_origin: dict[Origin, list[Connection]] = {}
 
@@ -174,7 +177,8 @@ class Connections:
         try:
             async with self._connecting(self._timeout):
                 loop = asyncio.get_running_loop()
-                _, connection = await loop.create_connection(lambda: Connection(self._timeout), sock=sock, **tls)
+                make = partial(Connection, self._timeout, self._buffer)
+                _, connection = await loop.create_connection(make, sock=sock, **tls)
         except BaseException:
             sock.close()
             raise
