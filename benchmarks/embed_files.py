@@ -76,7 +76,7 @@ np.save(f"{work}/peer.npy", rows / np.linalg.norm(rows, axis=1, keepdims=True))
 def run(work: Path) -> float:
     """Return our pictures/s over those of the DataLoader."""
     _photos(work)
-    encoder = Path(os.environ.get("POOLWRIGHT_BENCH_ENCODER") or _resnet18(work / "encoder"))
+    encoder = Path(os.environ.get("POOLWRIGHT_BENCH_ENCODER") or _resnet18(work / "encoder")).resolve()
     commands = {"dataloader": python(PEER, work, encoder), "poolwright": python(OURS, work, encoder)}
     used = in_turn(commands, work, times=2)
     for name, usage in used.items():
