@@ -23,6 +23,8 @@ GROUP_BYTES = 64 << 20
 GROUP_ROWS = 50_000
 _WAITING = 1
 """Groups that may wait to be written, besides the one that is."""
+_DIGESTING = 4
+"""Pieces of a file that may wait to be digested after they were written."""
 
 
 def group_rows(schema: pa.Schema, embedded: bool) -> int:
@@ -115,7 +117,7 @@ class Shards:
         if self._sink is not None:
             self._writer.close()
             self._sink.close()
-            self._written.append((self._rows, self._sink.digest.hexdigest()))
+            self._written.append((self._rows, self._sink.sha256))
             self._writer = self._sink = None
             self._rows = 0
 
@@ -130,18 +132,26 @@ def finish_all(shards: Iterable[Shards]) -> tuple[list[ReleasedFile], dict[str, 
 
 
 class _Sink(io.BufferedIOBase):
-    """A file that is written from beginning to end, and digested meanwhile."""
+    """A file that is written from beginning to end, while another thread digests what is written.
+
+    Attributes:
+        sha256: hex, once the file is closed.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._file, self._at, self.digest = path.open("wb"), 0, hashlib.sha256()
+        self._file, self._at, self._digest, self.sha256 = path.open("wb"), 0, hashlib.sha256(), ""
+        self._thread = ThreadPoolExecutor(1, "digest-shard")
+        self._digesting: deque[Future[None]] = deque()
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
         size = memoryview(data).nbytes
+        self._digesting.append(self._thread.submit(self._digest.update, data))
         self._file.write(data)
-        self.digest.update(data)
+        while len(self._digesting) > _DIGESTING:
+            self._digesting.popleft().result()
         self._at += size
         return size
 
@@ -153,5 +163,8 @@ class _Sink(io.BufferedIOBase):
             self._file.flush()
 
     def close(self) -> None:
-        self._file.close()
-        super().close()
+        if not self.closed:
+            self._thread.shutdown()
+            self.sha256 = self._digest.hexdigest()
+            self._file.close()
+            super().close()
