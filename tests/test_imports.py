@@ -83,6 +83,29 @@ def test_checking_a_recipe_imports_nothing_that_it_does_not_need(tmp_path: Path)
     assert not {name for name in loaded if name.startswith(("poolwright.run.table_run", "poolwright.fetch"))}
 
 
+NETWORKS = """
+recipe: 1
+name: networks
+pools: {pictures: {read: table, path: rows.parquet}}
+tables:
+  described:
+    from: pictures
+    steps:
+      - embed: {image: one, model: "torchvision:resnet50/IMAGENET1K_V1"}
+      - embed: {image: other, model: "timm:vit_base_patch16_224.augreg_in21k"}
+      - embed: {image: third, model: "open_clip:ViT-B-32/openai"}
+      - verify: {class: label, annotators: 3, rule: majority}
+"""
+
+
+def test_checking_a_recipe_with_networks_imports_none_of_their_libraries(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"uid": ["a"], "label": ["x"], "image_path": ["a.jpg"]}), tmp_path / "rows.parquet")
+    (tmp_path / "recipe.yaml").write_text(NETWORKS)
+    loaded = imported(f"sys.argv = ['poolwright', 'check', {str(tmp_path / 'recipe.yaml')!r}]; {MAIN}")
+    assert "poolwright.models.encoders.networks.timm_models" in loaded
+    assert not loaded & (NOT_TO_CHECK | {"markdown_it", "http.client"})
+
+
 WRITING = "import cloudpickle, pathlib; cloudpickle.loads(pathlib.Path(sys.argv[1]).read_bytes())(0)"
 
 

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from poolwright.core.errors import InputError, PoolwrightError, RecipeError
 from poolwright.core.state import State
 from poolwright.kernels.classifiers.parameters import KINDS, decisions
+from poolwright.models.classifiers import candidates
 from poolwright.models.classifiers.examples import Examples
 from poolwright.models.classifiers.options import ClassifierOptions
 from poolwright.models.classifiers.thresholds import Target
@@ -74,7 +75,11 @@ def test_the_figures_are_those_of_scikit_learns_own_estimators() -> None:
         np.testing.assert_allclose(decisions(trained.classifier, seen), svm.decision_function(seen), atol=1e-9)
 
 
-def test_order_and_threads_change_nothing(trained: TrainedClassifier, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 5])
+def test_order_and_threads_change_nothing(
+    trained: TrainedClassifier, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "cores", lambda: workers)
     examples = clouds()
     shuffled = examples.take(np.random.default_rng(1).permutation(len(examples)))
     with threadpool_limits(2):

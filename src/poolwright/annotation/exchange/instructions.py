@@ -19,15 +19,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
-
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 
 from poolwright.core.errors import InputError
 from poolwright.core.images.image import REASONS, probe
 from poolwright.core.images.image_files import read_bytes
 from poolwright.core.wording import some
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 PAGE = "instructions.html"
 POSITIVE_HEADINGS = frozenset(("positive", "positives", "yes", "good"))
@@ -187,6 +189,8 @@ def _problem(folder: Path, image: str) -> str:
 
 
 def _markdown() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
     return MarkdownIt("commonmark", {"html": False})
 
 

@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
-from xml.sax.saxutils import quoteattr
 
 from poolwright.annotation.verdicts import NEGATIVE, POSITIVE, UNSURE
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
@@ -105,6 +104,8 @@ def label_studio_config(
 
     Follows the tags Image, Text, Choices and TextArea of https://labelstud.io/tags/.
     """
+    from xml.sax.saxutils import quoteattr  # imports clients of HTTP
+
     caption = '  <Text name="caption" value="$text"/>\n' if with_text else ""
     buttons = "".join(
         f"    <Choice value={quoteattr(choice)} hotkey={quoteattr(str(key))}/>\n"

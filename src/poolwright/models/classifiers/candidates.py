@@ -17,15 +17,17 @@ parameters the first of the grid is used, which is the simplest.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from poolwright.core.runtime.cores import cores
 from poolwright.kernels.classifiers.parameters import Classifier
 from poolwright.kernels.selection.hashing import hash64
 from poolwright.models.classifiers.from_sklearn import from_sklearn
@@ -33,6 +35,7 @@ from poolwright.models.classifiers.from_sklearn import from_sklearn
 Floating = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.int64]
 Parameters = Mapping[str, float | int]
+Task, Result = TypeVar("Task"), TypeVar("Result")
 Score = Callable[[npt.NDArray[np.float64], Integers], float]
 """Return a figure of merit of scores (n,) or (n, k) for class indices (n,)."""
 
@@ -46,6 +49,9 @@ GRIDS: Mapping[str, Mapping[str, tuple[float | int, ...]]] = {
 }
 
 HIDDEN = (256, 256, 256)
+
+_ALONE = ("linear_svm",)
+"""Kinds of which one is fitted at a time: all fits by liblinear draw from one random generator."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +95,19 @@ def fit(
     kind: str, parameters: Parameters, matrix: Floating, classes: Integers, names: Sequence[str], key: int
 ) -> tuple[Classifier, bool]:
     """Return a classifier fitted on all rows (n, d), and whether its optimiser converged."""
-    fitted, converged = _quietly(estimator(kind, parameters, key), _typed(kind, matrix), classes)
-    return from_sklearn(fitted, names), converged
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings(record=True) as caught:  # the comparison reports that, not a warning
+        warnings.simplefilter("always", ConvergenceWarning)
+        fitted = fit_plainly(kind, parameters, matrix, classes, names, key)
+    return fitted, not any(issubclass(one.category, ConvergenceWarning) for one in caught)
+
+
+def fit_plainly(
+    kind: str, parameters: Parameters, matrix: Floating, classes: Integers, names: Sequence[str], key: int
+) -> Classifier:
+    """Return the classifier of `fit`, without a look at warnings; any thread may call it."""
+    return from_sklearn(estimator(kind, parameters, key).fit(_typed(kind, matrix), classes), names)
 
 
 def search(
@@ -117,6 +134,19 @@ def search(
     values = _TRIALS.get(kind, _scores_of)(kind, tried, matrix, classes, folds, score, key)
     best = int(values.mean(axis=1).argmax())
     return Searched(tried[best], float(values[best].mean()), float(values[best].std()))
+
+
+def on_cores(kind: str, function: Callable[[Task], Result], tasks: Iterable[Task]) -> list[Result]:
+    """Apply a function that fits a classifier of a kind to tasks, one per core at a time.
+
+    Each fit is by one thread, so the results do not depend on the number of cores. Warnings are not shown.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+
+    # The filters of warnings are those of the process, so no thread may set them.
+    with warnings.catch_warnings(), ThreadPoolExecutor(1 if kind in _ALONE else cores()) as threads:
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return list(threads.map(function, tasks))
 
 
 def points(grid: Mapping[str, Sequence[float | int]]) -> list[dict[str, float | int]]:
@@ -152,14 +182,16 @@ def _scores_of(
     key: int,
 ) -> npt.NDArray[np.float64]:
     """Scores (parameters, folds)."""
-    rows, numbers = _typed(kind, matrix), np.unique(folds)
-    values = np.empty((len(tried), len(numbers)))
-    for column, fold in enumerate(numbers):
+    rows = _typed(kind, matrix)
+
+    def scored(task: tuple[np.int64, Parameters]) -> float:
+        fold, parameters = task
         out = folds == fold
-        for at, parameters in enumerate(tried):
-            fitted, _ = _quietly(estimator(kind, parameters, key), rows[~out], classes[~out])
-            values[at, column] = score(_soft(fitted, rows[out]), classes[out])
-    return values
+        fitted = estimator(kind, parameters, key).fit(rows[~out], classes[~out])
+        return score(_soft(fitted, rows[out]), classes[out])
+
+    values = on_cores(kind, scored, product(np.unique(folds), tried))
+    return np.array(values, np.float64).reshape(-1, len(tried)).T
 
 
 def _svm_scores(
@@ -177,28 +209,19 @@ def _svm_scores(
     values = np.empty((len(tried), len(numbers)))
     for shape in sorted({(point["gamma"], point["coef0"]) for point in tried}):
         kernel = (shape[0] * products + shape[1]) ** 3
-        for at, point in enumerate(tried):
-            if (point["gamma"], point["coef0"]) != shape:
-                continue
-            for column, fold in enumerate(numbers):
-                ours, out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-                model = estimator(kind, {"C": point["C"]}, key, "precomputed")
-                fitted, _ = _quietly(model, kernel[np.ix_(ours, ours)], classes[ours])
-                values[at, column] = score(_soft(fitted, kernel[np.ix_(out, ours)]), classes[out])
+        ours = [at for at, point in enumerate(tried) if (point["gamma"], point["coef0"]) == shape]
+
+        def scored(fold: np.int64, kernel: Floating = kernel, ours: Sequence[int] = ours) -> list[float]:
+            seen, out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+            inner, outer = kernel[np.ix_(seen, seen)], kernel[np.ix_(out, seen)]
+            models = (estimator(kind, {"C": tried[at]["C"]}, key, "precomputed") for at in ours)
+            return [score(_soft(model.fit(inner, classes[seen]), outer), classes[out]) for model in models]
+
+        values[ours] = np.transpose(on_cores(kind, scored, numbers))
     return values
 
 
 _TRIALS = {"svm": _svm_scores}
-
-
-def _quietly(model: Any, rows: Floating, classes: Integers) -> tuple[Any, bool]:
-    """Return the fitted model, and whether it converged: the comparison reports that, not a warning."""
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConvergenceWarning)
-        model.fit(rows, classes)
-    return model, not any(issubclass(one.category, ConvergenceWarning) for one in caught)
 
 
 def _soft(model: Any, rows: Floating) -> npt.NDArray[np.float64]:

@@ -22,7 +22,14 @@ from poolwright.kernels.selection.hashing import hash64, hash_key
 from poolwright.kernels.similarity.near_duplicates import similar_groups
 from poolwright.models.classifiers import comparison
 from poolwright.models.classifiers.calibration import Calibration, brier, calibrate, calibration_error, log_loss
-from poolwright.models.classifiers.candidates import GRIDS, fit, search, stratified_folds
+from poolwright.models.classifiers.candidates import (
+    GRIDS,
+    fit,
+    fit_plainly,
+    on_cores,
+    search,
+    stratified_folds,
+)
 from poolwright.models.classifiers.comparison import Candidate, against_rest, measured, metric
 from poolwright.models.classifiers.examples import (
     FEATURES,
@@ -235,11 +242,16 @@ def _calibrated(
 ) -> Calibration:
     """Fit the calibration on the decisions of each fold by a classifier of the other folds."""
     kind, matrix = best.classifier.kind, rows.examples.matrix(best.features)
-    values = np.empty((len(rows.classes), *best.decisions.shape[1:]))
-    for fold in range(options.folds):
+    seed = hash_key(key, kind, best.features)
+
+    def decided(fold: int) -> Float64:
         out = folds == fold
-        one, _ = fit(kind, best.parameters, matrix[~out], rows.classes[~out], names, hash_key(key, kind, best.features))
-        values[out], _ = _decided(one, matrix[out])
+        one = fit_plainly(kind, best.parameters, matrix[~out], rows.classes[~out], names, seed)
+        return _decided(one, matrix[out])[0]
+
+    values = np.empty((len(rows.classes), *best.decisions.shape[1:]))
+    for fold, decisions in enumerate(on_cores(kind, decided, range(options.folds))):
+        values[folds == fold] = decisions
     return calibrate(against_rest(kind, values), rows.classes, options.calibration, options.prevalence)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -165,6 +166,48 @@ def resized(preparation: Preparation, spec: EncoderSpec) -> Preparation:
     return replace(preparation, resize=resize, crop=crop)
 
 
+def check_installed(names: Sequence[str], purpose: str) -> None:
+    """Check that libraries are installed, without importing them.
+
+    Builds that do not fit for another reason than their release show when they are imported.
+
+    Raises:
+        MissingExtra: one is not installed.
+        RecipeError: torchvision was built for another release of torch.
+    """
+    from importlib.util import find_spec
+
+    for name in names:
+        # One that is imported may have no spec, and one that is set to None cannot be imported.
+        if sys.modules.get(name, name) is None or (name not in sys.modules and find_spec(name) is None):
+            raise MissingExtra(name, purpose)
+    wanted, found = _torch_of_torchvision(), _versions().get("torch", "").partition("+")[0]
+    if "torchvision" in names and wanted and found and wanted != found:
+        raise RecipeError(f"{purpose}: torchvision is built for torch {wanted}\n{_fitting_installs()}")
+
+
+def _torch_of_torchvision() -> str | None:
+    """Return the release of torch that the installed torchvision requires; None if it names no single one."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    with suppress(PackageNotFoundError):
+        for requirement in requires("torchvision") or ():
+            if found := re.match(r"torch\s*\(?==([\w.]+)\)?$", requirement):
+                return found[1]
+    return None
+
+
+def _versions() -> dict[str, str]:
+    """Return the installed versions of torch and torchvision, of those that are installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for package in ("torch", "torchvision"):
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
 def import_library(name: str, purpose: str) -> Any:
     """Import a library that uses torch: open_clip, timm, torchvision.
 
@@ -191,12 +234,7 @@ def _fitting_installs() -> str:
     A release of torchvision is built for one release of torch, 0.(15 + n) for 2.n (its README, 'Installation'); and its
     operators are missing if one of the two was built for CPUs and the other for CUDA.
     """
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for package in ("torch", "torchvision"):
-        with suppress(PackageNotFoundError):
-            found[package] = version(package)
+    found = _versions()
     numbers = re.match(r"2\.(\d+)\.(\d+)", found.get("torch", ""))
     pair = f"torch=={numbers[0]} torchvision==0.{int(numbers[1]) + 15}.{numbers[2]}" if numbers else "torch torchvision"
     named = " and ".join(f"{package} {number}" for package, number in found.items())

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from poolwright.core.encoder import EncoderSpec
-from poolwright.core.errors import MissingExtra, RecipeError, did_you_mean
+from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.runtime.threads import import_torch
 from poolwright.models.encoders.networks.checkpoint import Tensors, read_checkpoint, tensors_digest, tensors_of
-from poolwright.models.encoders.networks.network import NetworkEncoder, import_library
+from poolwright.models.encoders.networks.installed_sources import NotInSourceError
+from poolwright.models.encoders.networks.network import NetworkEncoder, check_installed, import_library
+from poolwright.models.encoders.networks.timm_sources import timm_sources
+from poolwright.models.encoders.networks.widths import known_widths
 from poolwright.models.encoders.prepare import Preparation, ResizeMode
 from poolwright.models.encoders.vectors import Peek, file_digest, identity_digest
 from poolwright.models.encoders.weight_files import is_weight_file
@@ -46,10 +50,10 @@ class TimmModel:
 
 
 def check(spec: EncoderSpec) -> None:
-    """Check library, architecture, tag, file and options; the first such check of a process imports timm.
+    """Check library, architecture, tag, file and options; timm is imported if its source does not tell.
 
     Raises:
-        MissingExtra: timm is not installed.
+        MissingExtra: timm, torch or torchvision is not installed.
         RecipeError: no such architecture, tag or file, or it does not take such images.
     """
     peek(spec)
@@ -60,7 +64,7 @@ def peek(spec: EncoderSpec) -> Peek:
     info = find_model(spec)
     preparation = _preparation(info, spec)
     weights = _digest(info, preparation, file_digest(info.path)) if info.path else ""
-    return Peek(info.name, _width(info.architecture, preparation.crop, _fixed(info)), weights, False)
+    return Peek(info.name, _width_of(info, preparation), weights, False)
 
 
 def load(spec: EncoderSpec) -> NetworkEncoder:
@@ -69,7 +73,7 @@ def load(spec: EncoderSpec) -> NetworkEncoder:
     preparation = _preparation(info, spec)
     model = _loaded(spec, info, preparation)
     tensors = file_digest(info.path) if info.path else tensors_digest(model.state_dict())
-    width = _width(info.architecture, preparation.crop, _fixed(info))
+    width = _width_of(info, preparation)
     return NetworkEncoder(spec, info.name, width, _digest(info, preparation, tensors), preparation, model)
 
 
@@ -77,11 +81,10 @@ def find_model(spec: EncoderSpec) -> TimmModel:
     """Find the model of a spec.
 
     Raises:
-        MissingExtra: timm is not installed.
+        MissingExtra: timm, torch or torchvision is not installed.
         RecipeError: no such architecture, tag or file.
     """
-    if importlib.util.find_spec("timm") is None:
-        raise MissingExtra("timm", f"the model {spec.model}")
+    check_installed(("timm", "torch", "torchvision"), f"the model {spec.model}")
     if spec.name_or_path.startswith(("hf-hub:", "hf_hub:", "local-dir:")):
         raise RecipeError(
             f"{spec.model}: download the weights, and name the architecture and the file: timm:MODEL/path/to/weights; "
@@ -93,14 +96,17 @@ def find_model(spec: EncoderSpec) -> TimmModel:
         raise RecipeError(f"{spec.model}: '{weights}' is not a weights file; a published tag is written timm:MODEL.TAG")
     if path is not None and not path.is_file():
         raise RecipeError(f"{spec.model}: no weights file {path}; check the path")
-    timm = import_library("timm", f"the model {spec.model}")
+    if "timm" not in sys.modules:
+        with suppress(NotInSourceError):
+            return _model_of(spec, timm_sources(), name, path)
+    return _model_of(spec, import_library("timm", f"the model {spec.model}"), name, path)
+
+
+def _model_of(spec: EncoderSpec, timm: Any, name: str, path: Path | None) -> TimmModel:
+    """Find a model in timm, or in what stands in for it without importing it."""
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
         raise RecipeError(f"{spec.model}: timm has no model '{architecture}'; {_meant(architecture, timm)}")
-    return _model_of(spec, timm, architecture, tag, path)
-
-
-def _model_of(spec: EncoderSpec, timm: Any, architecture: str, tag: str, path: Path | None) -> TimmModel:
     tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{architecture}.*")]
     if tag and tag not in tags:
         raise RecipeError(f"{spec.model}: timm has no weights '{tag}' of {architecture}; {did_you_mean(tag, tags)}")
@@ -143,6 +149,14 @@ def _preparation(info: TimmModel, spec: EncoderSpec) -> Preparation:
         mean=tuple(info.config["mean"]),
         std=tuple(info.config["std"]),
     )
+
+
+def _width_of(info: TimmModel, preparation: Preparation) -> int:
+    """Return the dimensions of a vector; images of another size than usual are tried, as not every model takes them."""
+    known = known_widths("timm").get(info.architecture)
+    if known and preparation.crop == info.config["input_size"][2]:
+        return known
+    return _width(info.architecture, preparation.crop, _fixed(info))
 
 
 @lru_cache(maxsize=64)

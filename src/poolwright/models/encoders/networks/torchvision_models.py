@@ -5,17 +5,22 @@ Classification models without their head: only the last linear layer is removed.
 
 from __future__ import annotations
 
-import importlib.util
+import os
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from poolwright.core.encoder import EncoderSpec
-from poolwright.core.errors import MissingExtra, RecipeError, did_you_mean
+from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.runtime.threads import import_torch
 from poolwright.models.encoders.networks.checkpoint import load_strictly, read_checkpoint, tensors_of
-from poolwright.models.encoders.networks.network import NetworkEncoder, import_library, resized
+from poolwright.models.encoders.networks.installed_sources import NotInSourceError
+from poolwright.models.encoders.networks.network import NetworkEncoder, check_installed, import_library, resized
+from poolwright.models.encoders.networks.torchvision_sources import torchvision_sources
+from poolwright.models.encoders.networks.widths import known_widths
 from poolwright.models.encoders.prepare import Interpolation, Preparation
 from poolwright.models.encoders.vectors import Peek, file_digest, identity_digest
 from poolwright.models.encoders.weight_files import is_weight_file
@@ -48,10 +53,10 @@ class TorchvisionModel:
 
 
 def check(spec: EncoderSpec) -> None:
-    """Check library, architecture, name, file and options; the first such check of a process imports torchvision.
+    """Check library, architecture, name, file and options; torchvision is imported if its source does not tell.
 
     Raises:
-        MissingExtra: torchvision is not installed.
+        MissingExtra: torchvision or torch is not installed.
         RecipeError: no such architecture, weights or file.
     """
     peek(spec)
@@ -79,16 +84,22 @@ def find_model(spec: EncoderSpec) -> TorchvisionModel:
     """Find the model of a spec.
 
     Raises:
-        MissingExtra: torchvision is not installed.
+        MissingExtra: torchvision or torch is not installed.
         RecipeError: no such architecture, weights or file.
     """
-    if importlib.util.find_spec("torchvision") is None:
-        raise MissingExtra("torchvision", f"the model {spec.model}")
+    check_installed(("torchvision", "torch"), f"the model {spec.model}")
+    if "torchvision" not in sys.modules:
+        with suppress(NotInSourceError):
+            return _find_model(spec, torchvision_sources())
+    return _find_model(spec, import_library("torchvision", f"the model {spec.model}").models)
+
+
+def _find_model(spec: EncoderSpec, models: Any) -> TorchvisionModel:
+    """Find a model in `torchvision.models`, or in what stands in for it without importing it."""
     architecture, slash, weights = spec.name_or_path.partition("/")
     path = Path(weights).expanduser() if slash and is_weight_file(weights) else None
     if path is not None and not path.is_file():
         raise RecipeError(f"{spec.model}: no weights file {path}; check the path")
-    models = import_library("torchvision", f"the model {spec.model}").models
     known = models.list_models(module=models)
     if architecture not in known:
         raise RecipeError(
@@ -111,7 +122,15 @@ def _file_name(published: Any) -> str:
 
 def _kept(info: TorchvisionModel) -> Path:
     """Return torch.hub's path of published weights that were downloaded."""
-    return Path(import_torch().hub.get_dir()) / "checkpoints" / _file_name(info.published)
+    return _hub_folder() / "checkpoints" / _file_name(info.published)
+
+
+def _hub_folder() -> Path:
+    """Return the folder of `torch.hub.get_dir()`; torch, which can be told another one, is not imported for that."""
+    if "torch" in sys.modules:
+        return Path(import_torch().hub.get_dir())
+    caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return Path(os.environ.get("TORCH_HOME", os.path.join(caches, "torch"))).expanduser() / "hub"
 
 
 def _downloaded(info: TorchvisionModel, spec: EncoderSpec) -> Path:
@@ -157,9 +176,16 @@ def _empty(architecture: str) -> Any:
 @lru_cache(maxsize=64)
 def _width(architecture: str) -> int:
     """Return the dimensions of a vector, the inputs of the last linear layer."""
+    known = known_widths("torchvision").get(architecture)
+    if known:
+        return known
     torch = import_torch()
-    with torch.device("meta"):
-        return int(_last_linear(_empty(architecture), architecture)[2].in_features)
+    try:
+        with torch.device("meta"):
+            model = _empty(architecture)
+    except NotImplementedError:  # a RegNet computes the widths of its stages by tensors
+        model = _empty(architecture)
+    return int(_last_linear(model, architecture)[2].in_features)
 
 
 def headless(model: Any, architecture: str) -> Any:
