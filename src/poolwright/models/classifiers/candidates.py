@@ -35,7 +35,8 @@ from poolwright.models.classifiers.from_sklearn import from_sklearn
 Floating = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.int64]
 Parameters = Mapping[str, float | int]
-Task, Result = TypeVar("Task"), TypeVar("Result")
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 Score = Callable[[npt.NDArray[np.float64], Integers], float]
 """Return a figure of merit of scores (n,) or (n, k) for class indices (n,)."""
 
