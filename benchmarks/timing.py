@@ -43,6 +43,7 @@ def measure(command: Sequence[str], log: Path) -> Usage:
         RuntimeError: it failed; the message has the end of its output.
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["src", "."])}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # modules are compiled once, as by pip when it installs them
     with log.open("w") as out:
         begun = time.perf_counter()
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)

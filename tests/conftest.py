@@ -25,6 +25,7 @@ from xxhash import xxh3_128_hexdigest
 
 from poolwright.models.classifiers import training
 from poolwright.models.encoders.onnx import OnnxEncoder
+from poolwright.release.card.figures.drawing import RECENT
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -86,6 +87,7 @@ class QuickFigures:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Look for the mark, before any fixture of the test runs."""
         QuickFigures.draws = item.get_closest_marker("draws") is not None
+        RECENT.clear()
 
     @staticmethod
     @wraps(FigureCanvasAgg.print_png)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from poolwright import api
 from poolwright.reference.license_codes import allows_more
+from poolwright.release.card.figures.drawing import axes_of, save
 
 pytestmark = pytest.mark.draws
 
@@ -148,3 +149,23 @@ def test_figures_are_pictures_and_drawings_that_follow_the_page(made: tuple[Path
     assert "fill: var(--c3)" in drawing
     assert "fill: #" not in drawing
     assert "<dc:date>" not in drawing
+
+
+def test_the_same_figure_is_drawn_once(tmp_path: Path) -> None:
+    drawn: list[str] = []
+
+    def draw() -> object:
+        drawn.append("")
+        return axes_of(1.0, "Title")[0]
+
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        save(draw, tmp_path / folder / "one", (("x", 1),))
+    assert len(drawn) == 1
+    for ending in ("png", "svg"):
+        assert (tmp_path / f"a/one.{ending}").read_bytes() == (tmp_path / f"b/one.{ending}").read_bytes()
+    save(draw, tmp_path / "one", (("x", 2),))
+    save(draw, tmp_path / "other", (("x", 1),))
+    for _ in range(2):
+        save(draw, tmp_path / "one", ([],))
+    assert len(drawn) == 5

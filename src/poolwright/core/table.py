@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from poolwright.core.errors import InputError
 from poolwright.core.files import ImageRoot, digest_file, sha256_file
 from poolwright.core.rows import Rows, with_missing_as_null
+from poolwright.core.runtime.overlap import read_ahead
 from poolwright.core.state import State
 
 TABLE_FORMAT = 1
@@ -347,7 +348,10 @@ class Table:
             self.state(number)
 
     def batches(self, columns: Sequence[str] | None = None, batch_rows: int = 65_536, start: int = 0) -> Iterator[Rows]:
-        """Yield the kept rows, in order, in batches, from row `start` on."""
+        """Yield the kept rows, in order, in batches, from row `start` on; the next batch is read meanwhile."""
+        return read_ahead(self._batches(columns, batch_rows, start))
+
+    def _batches(self, columns: Sequence[str] | None, batch_rows: int, start: int) -> Generator[Rows, None, None]:
         names = list(columns) if columns is not None else None
         for part in self.record.parts:
             if start and part.rows <= start:

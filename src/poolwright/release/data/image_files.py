@@ -16,6 +16,7 @@ from poolwright.core.errors import ReleaseError
 from poolwright.core.images.formats import IMAGE_EXTENSIONS
 from poolwright.core.parquet import parquet_writer
 from poolwright.core.rows import RowGroups, Rows
+from poolwright.core.runtime.overlap import WriteBehind
 from poolwright.core.table import Table
 from poolwright.core.wording import guarded
 from poolwright.release.data.image_counts import extension
@@ -78,6 +79,7 @@ class MetadataFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.rows = 0
         self._groups = RowGroups(group_rows)
+        self._behind = WriteBehind()
         name = os.fspath(path)
         self._sheet = path.suffix == ".csv"
         self._writer: Any = pacsv.CSVWriter(name, schema) if self._sheet else parquet_writer(name, schema)
@@ -89,14 +91,20 @@ class MetadataFile:
 
     def close(self) -> None:
         """Write the remaining rows and close the file."""
-        rest = self._groups.rest()
-        if rest is not None:
-            self._flush(rest)
-        self._writer.close()
+        try:
+            rest = self._groups.rest()
+            if rest is not None:
+                self._flush(rest)
+            self._behind.finish()
+        finally:
+            self._writer.close()
 
     def _flush(self, rows: pa.Table) -> None:
-        self._writer.write_table(_guarded_texts(rows) if self._sheet else rows)
+        self._behind.call(self._write, rows)
         self.rows += len(rows)
+
+    def _write(self, rows: pa.Table) -> None:
+        self._writer.write_table(_guarded_texts(rows) if self._sheet else rows)
 
 
 def _guarded_texts(rows: pa.Table) -> pa.Table:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ FUNNEL, CLASSES, SIMILARITIES = FIGURES = ("funnel", "classes", "similarity")
 """Names of the figures that any release can have, without extension."""
 _MOST_BARS = 30
 
+_Bar = tuple[str, int, int, str]
+"""Name, rows kept, rows gone, colour."""
+
 
 def draw_figures(
     folder: Path, family: Lineage, statistics: Statistics, matrices: Mapping[str, Measured]
@@ -50,26 +54,32 @@ def draw_figures(
     except ImportError:
         raise MissingExtra("matplotlib", "the figures of a dataset card (figures: false leaves them out)") from None
     (folder / FOLDER).mkdir()
-    made = {FUNNEL: (_funnel(family), "Rows kept and dropped by each step")}
-    classes: list[tuple[Value, int]] = [pair for pair in statistics.counts(LABEL) if pair[0] is not None]
+    captions: dict[str, str] = {}
+
+    def add(name: str, words: str, data: Any, draw: Callable[[], Any]) -> None:
+        save(draw, folder / FOLDER / name, data)
+        captions[f"{FOLDER}/{name}.png"] = words
+
+    bars = _funnel_bars(family)
+    add(FUNNEL, "Rows kept and dropped by each step", bars, lambda: _funnel(bars))
+    classes = tuple(pair for pair in statistics.counts(LABEL) if pair[0] is not None)
     if len(classes) > 1:
-        made[CLASSES] = (_classes(classes), "Sizes of the classes")
+        add(CLASSES, "Sizes of the classes", classes, lambda: _classes(classes))
     spread = statistics.spreads.get(SIMILARITY)
     if spread and spread.counts:
-        made[SIMILARITIES] = (_histogram(spread), "Similarity of images and their labels or texts")
+        add(SIMILARITIES, "Similarity of images and their labels or texts", spread, lambda: _histogram(spread))
     for detail in statistics.details:
         drawn = detail.figure()
         if drawn:
-            made[detail.name] = drawn
+            add(detail.name, drawn[1], detail, partial(drawn.__getitem__, 0))
     for name, found in matrices.items():
         if isinstance(found.value, Matrix):
-            made[name] = (draw_matrix(found.name, found.value), found.name)
-    for name, (figure, _) in made.items():
-        save(figure, folder / FOLDER / name)
-    return {f"{FOLDER}/{name}.png": words for name, (_, words) in made.items()}
+            add(name, found.name, (found.name, found.value), partial(draw_matrix, found.name, found.value))
+    return captions
 
 
-def _funnel(family: Lineage) -> Any:
+def _funnel_bars(family: Lineage) -> tuple[_Bar, ...]:
+    """Return the bars of the funnel, from top to bottom."""
     made = {record.name for record in family.records}
     names, kept, gone, colors = list[str](), list[int](), list[int](), list[str]()
     for record in family.records:
@@ -80,6 +90,11 @@ def _funnel(family: Lineage) -> Any:
         kept += [*read.values(), *(row.kept for row in shown)]
         gone += [*(0 for _ in read), *(row.rows_in - row.kept for row in shown)]
         colors += [*(SOFT for _ in read), *(KEPT for _ in shown)]
+    return tuple(zip(names, kept, gone, colors, strict=True))
+
+
+def _funnel(bars: tuple[_Bar, ...]) -> Any:
+    names, kept, gone, colors = (list(values) for values in zip(*bars, strict=True))
     figure, axes = axes_of(1.1 + 0.36 * len(names), "Rows kept and dropped by each step")
     positions = range(len(names))
     axes.barh(positions, kept, height=0.72, color=colors)
@@ -105,7 +120,7 @@ def _funnel(family: Lineage) -> Any:
     return figure
 
 
-def _classes(classes: list[tuple[Value, int]]) -> Any:
+def _classes(classes: Sequence[tuple[Value, int]]) -> Any:
     sizes = [rows for _, rows in classes]
     if len(classes) <= _MOST_BARS:
         return _class_bars([str(name) for name, _ in classes], sizes)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections import OrderedDict
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,23 +32,55 @@ WIDTH = 8.0
 # The first has Latin, Greek and Cyrillic; the others, if installed, cover other scripts.
 _FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "Microsoft YaHei", "Noto Sans")
 _LONGEST_NAME = 36
+_MOST_RECENT = 32
+RECENT: OrderedDict[Any, tuple[bytes, str]] = OrderedDict()
+"""PNG and SVG of the figures that were written last, by name and data."""
 
 
-def save(figure: Any, path: Path) -> None:
-    """Write a figure as PNG, and as an SVG that takes dark colours on a dark page; `path` has no ending."""
+def save(draw: Callable[[], Any], path: Path, data: Any) -> None:
+    """Write a figure as PNG, and as an SVG that takes dark colours on a dark page.
+
+    Releases of one table have the same figures, so the most recent ones are not drawn again.
+
+    Args:
+        draw: makes the figure.
+        path: of the files, without ending.
+        data: what the figure shows; it is drawn again if this cannot be hashed.
+    """
+    key = (path.name, data) if _is_hashable(data) else None
+    files = RECENT.pop(key, None) or _rendered(draw(), path.name)
+    if key is not None:
+        RECENT[key] = files
+    if len(RECENT) > _MOST_RECENT:
+        RECENT.popitem(last=False)
+    png, svg = files
+    path.with_suffix(".png").write_bytes(png)
+    path.with_suffix(".svg").write_text(svg, encoding="utf-8", newline="\n")
+
+
+def _is_hashable(data: Any) -> bool:
+    try:
+        hash(data)
+    except TypeError:  # as of a tuple that holds a list
+        return False
+    return True
+
+
+def _rendered(figure: Any, name: str) -> tuple[bytes, str]:
+    """Return a figure as PNG, and as an SVG that takes dark colours on a dark page."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     figure.set(dpi=144, facecolor="white")
-    text = io.StringIO()
+    image, text = io.BytesIO(), io.StringIO()
     # Characters that no font has are drawn as boxes; the card's tables have the names.
-    with warnings.catch_warnings(), rc_context({"svg.hashsalt": path.name, "svg.fonttype": "none"}):
+    with warnings.catch_warnings(), rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         # Unlike `savefig`, the canvas draws once for each file, and lays the figure out once.
-        figure.canvas.print_png(path.with_suffix(".png"), metadata={"Software": None})
+        figure.canvas.print_png(image, metadata={"Software": None})
         figure.set_layout_engine("none")
         FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
-    path.with_suffix(".svg").write_text(_themed(text.getvalue()), encoding="utf-8", newline="\n")
+    return image.getvalue(), _themed(text.getvalue())
 
 
 def _themed(svg: str) -> str:
