@@ -47,8 +47,8 @@ class TimmSources:
         if others:
             raise NotInSourceError(f"{model} is registered by {module} and {', '.join(others)}")
         known = self._sources.module(module).value("default_cfgs").get(model)
-        if known is None:
-            raise NotInSourceError(f"{model} has no configuration in {module}")
+        if not hasattr(known, "cfgs"):  # there is none, or it is of the form before tags
+            raise NotInSourceError(f"{model} has no configurations by tag in {module}")
         return {f"{model}.{tag}": _completed(known.cfgs[tag], model, tag) for tag in known.tags}
 
 

@@ -34,8 +34,9 @@ class TorchvisionSources:
         arguments = module.function(name).args
         for one in arguments.kwonlyargs:
             if one.arg == "weights" and one.annotation is not None:
-                return get_args(module.evaluate(one.annotation))[0]
-        raise NotInSourceError(f"{name} has no annotated argument 'weights'")
+                for choice in get_args(module.evaluate(one.annotation)):  # of Optional[ResNet50_Weights]
+                    return choice
+        raise NotInSourceError(f"{name} does not say which weights it takes")
 
 
 @cache
