@@ -21,6 +21,8 @@ Labels = npt.NDArray[np.int16]
 _FAR = np.float32(1e30)
 _SAME = 1e-6
 """Squared distances below this part of the largest squared length are rounding: the row is at its centroid."""
+_SMALL = 128
+"""Clusters whose numbers fit into int8."""
 
 
 @dataclass(frozen=True)
@@ -104,12 +106,16 @@ def assign(block: Block, vectors: Float32) -> tuple[Labels, Float32]:
     scores = vectors.reshape(groups, k * restarts, width) @ block.rows.swapaxes(1, 2)
     scores = scores.reshape(groups, k, restarts, -1)
     best = scores[:, 0].copy()
-    labels = np.zeros(best.shape, np.int16)
+    # Clusters are numbered upwards, so that the last one to be nearer is the largest mark of a row: products and maxima
+    # of small integers cost a tenth of assignments where a mask is true.
+    small: type[np.integer] = np.int8 if k <= _SMALL else np.int16
+    labels, mark = np.zeros(best.shape, small), np.empty(best.shape, small)
     for cluster in range(1, k):
-        better = scores[:, cluster] < best
-        np.copyto(labels, np.int16(cluster), where=better)
+        np.less(scores[:, cluster], best, out=mark, casting="unsafe")
+        mark *= small(cluster)
+        np.maximum(labels, mark, out=labels)
         np.minimum(best, scores[:, cluster], out=best)
-    return labels, best
+    return labels.astype(np.int16, copy=False), best
 
 
 @dataclass

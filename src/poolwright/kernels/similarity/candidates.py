@@ -111,8 +111,9 @@ def best(lists: Sequence[Listed], ranks: Integers, size: int) -> Listed:
         rows = _rows_at([listed.of_class(int(one)) for listed in lists], tied[None, :])[0]
         spare = np.count_nonzero(keep[one]) - size
         keep[one, tied[np.argsort(ranks[rows], kind="stable")[len(tied) - spare :]]] = False
-    columns = (np.flatnonzero(keep) % width).reshape(classes, size)
-    return Listed(np.take_along_axis(scores, columns, axis=1), _rows_at(lists, columns))
+    places = np.flatnonzero(keep).reshape(classes, size)
+    columns = places - width * np.arange(classes)[:, None]
+    return Listed(scores.take(places), _rows_at(lists, columns))
 
 
 def _rows_at(lists: Sequence[Listed], columns: Integers) -> np.ndarray:
