@@ -74,11 +74,14 @@ class LeakTally:
         base.execute("create table near (how integer, one varchar, other varchar)")
         base.execute("create table drawn (how integer, name varchar)")
         self._hows: list[str] = []
+        self._drawn: set[str] = set()
+        self._sizes: dict[str, dict[str, int]] = {}
 
     def add_parts(self, names: pa.Array, parts: Mapping[str, pa.Array]) -> None:
         """Add rows by their names, with the part of each by division; null for rows in none."""
         columns = {division: parts.get(division, pa.nulls(len(names))).cast(pa.string()) for division in self.divisions}
         self._insert("parts", pa.table([names.cast(pa.string()), *columns.values()], names=["", *columns]))
+        self._sizes.clear()
 
     def add_keys(self, how: str, names: pa.Array, keys: pa.Array) -> None:
         """Add the values by which rows are compared; null for rows that have none."""
@@ -114,6 +117,8 @@ class LeakTally:
             self._base.execute(
                 f"insert into drawn select {self._number(how)}, name from given join numbers using (number)"
             )
+        if len(numbers):
+            self._drawn.add(how)
 
     def add_near(self, how: str, one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> None:
         """Add pairs of rows that are near each other, by their numbers."""
@@ -144,9 +149,16 @@ class LeakTally:
 
     def parts(self, division: str, order: Order) -> list[str]:
         """Return the parts of a division in order; none if it has more than `MOST_PARTS`."""
-        column = f"d{self.divisions.index(division)}"
-        found = self._rows(f"select distinct {column} from parts where {column} is not null limit {MOST_PARTS + 1}")
-        return sorted((name for (name,) in found), key=order) if len(found) <= MOST_PARTS else []
+        names = self._rows_of(division)
+        return sorted(names, key=order) if len(names) <= MOST_PARTS else []
+
+    def _rows_of(self, division: str) -> dict[str, int]:
+        """Return the number of rows of each part of a division, of one more than `MOST_PARTS` at most."""
+        if division not in self._sizes:
+            part = f"d{self.divisions.index(division)}"
+            sizes = f"select {part}, count(*) from parts where {part} is not null group by all limit {MOST_PARTS + 1}"
+            self._sizes[division] = dict(self._rows(sizes))
+        return self._sizes[division]
 
     def count_equal(self, how: str, order: Order) -> list[Leak]:
         """Count the rows that have the same value as a row of another part, in each division of several parts."""
@@ -170,8 +182,9 @@ class LeakTally:
         for at, division in enumerate(self.divisions):
             names = self.parts(division, order)
             if len(names) > (0 if self.within else 1):
-                with self._given(pa.table({"part": names, "rank": range(len(names))})):
-                    self._base.execute("create or replace temp table ranks as select * from given")
+                if some or how in self._drawn:
+                    with self._given(pa.table({"part": names, "rank": range(len(names))})):
+                        self._base.execute("create or replace temp table ranks as select * from given")
                 if some:
                     apart = "" if self.within else "and r.rank <> s.rank"
                     links = query.format(at=at, how=self._number(how), apart=apart)
@@ -180,11 +193,10 @@ class LeakTally:
         return found
 
     def _leak(self, at: int, how: str, names: Sequence[str], rows: tuple[str, str], some: bool) -> Leak:
-        ((drawn,),) = self._rows(f"select count(*) from drawn where how = {self._number(how)}")
-        only = f"semi join (select name from drawn where how = {self._number(how)}) using (name)" if drawn else ""
-        ((later,),) = self._rows(f"select count(*) from parts join ranks on part = d{at} {only} where rank > 0")
+        division, drawn = self.divisions[at], how in self._drawn
+        later = self._drawn_later(at, how) if drawn else sum(self._rows_of(division)[name] for name in names[1:])
         if not some:
-            return Leak(self.divisions[at], how, 0, later, (), 0, drawn > 0)
+            return Leak(division, how, 0, later, (), 0, drawn)
         pairs = self._rows(f"select a, b, count(*), {rows[0]}, {rows[1]} from links group by all order by 5 desc, 1, 2")
         ((leaked,),) = self._rows(
             "select sum(n_other) from (select distinct b, key_other, n_other from links where a < b)"
@@ -193,7 +205,13 @@ class LeakTally:
             LeakPair(names[a], names[b], values, int(one), int(other), self._examples(a, b))
             for a, b, values, one, other in pairs[:MOST_PAIRS]
         )
-        return Leak(self.divisions[at], how, int(leaked or 0), later, listed, len(pairs) - len(listed), drawn > 0)
+        return Leak(division, how, int(leaked or 0), later, listed, len(pairs) - len(listed), drawn)
+
+    def _drawn_later(self, at: int, how: str) -> int:
+        """Return the number of drawn rows in other parts than the first."""
+        only = f"semi join (select name from drawn where how = {self._number(how)}) using (name)"
+        ((count,),) = self._rows(f"select count(*) from parts join ranks on part = d{at} {only} where rank > 0")
+        return int(count)
 
     def _examples(self, a: int, b: int) -> tuple[tuple[str, str], ...]:
         return tuple(
