@@ -143,13 +143,9 @@ def pytest_collection() -> Iterator[None]:
 
 
 def pytest_collection_finish() -> None:
-    """Spare the garbage collector the modules and the thousands of tests that live as long as the session.
-
-    They no longer count among the old ones then, so that it would go through all others too often.
-    """
+    """Spare the garbage collector the modules and the thousands of tests that live as long as the session."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
 
 
 def keep_bytecode() -> None:
