@@ -193,10 +193,10 @@ def plan_cluster(
     Raises:
         PoolwrightError: as `dry_run`.
     """
-    from poolwright.jobs.cluster_plan import Nodes, peak_memory
+    from poolwright.jobs.cluster_plan import ClusterSize, peak_memory
     from poolwright.jobs.cluster_plan import plan_cluster as _plan_cluster
 
-    cluster, base = Nodes(nodes, cores, memory, bandwidth, price), peak_memory()
+    cluster, base = ClusterSize(nodes, cores, memory, bandwidth, price), peak_memory()
     with _sampled(recipe, parts, sets, workers, listener) as sample:
         return _plan_cluster(sample, cluster, rows, base)
 

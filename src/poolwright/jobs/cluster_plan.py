@@ -23,7 +23,7 @@ _GIGA = 1e9
 
 
 @dataclass(frozen=True)
-class Nodes:
+class ClusterSize:
     """The nodes of a cluster.
 
     Attributes:
@@ -104,7 +104,7 @@ class ClusterPlan:
         notes: what the plan does not know.
     """
 
-    nodes: Nodes
+    nodes: ClusterSize
     tables: tuple[TableWork, ...]
     hours: float
     core_hours: float
@@ -117,7 +117,7 @@ class ClusterPlan:
     notes: tuple[str, ...]
 
 
-def plan_cluster(sample: DryRun, nodes: Nodes, rows: int | None, base: int) -> ClusterPlan:
+def plan_cluster(sample: DryRun, nodes: ClusterSize, rows: int | None, base: int) -> ClusterPlan:
     """Scale the work of a sample up to a whole pool on the nodes of a cluster.
 
     Args:
@@ -164,7 +164,7 @@ def _rows_of(sample: DryRun, name: str) -> float:
     return sum(stratum.total for stratum in sample.strata(name))
 
 
-def _table(sample: DryRun, name: str, more: float, nodes: Nodes, workers: int) -> TableWork:
+def _table(sample: DryRun, name: str, more: float, nodes: ClusterSize, workers: int) -> TableWork:
     table, plan, scale = sample.tables[name], sample.plans[name], sample.scale(name) * more
     rows = table.record.rows_in * scale
     work = tuple(_works(table, plan, scale))
@@ -224,7 +224,7 @@ def _work(name: str, seconds: float, rows: int, scale: float | None) -> TimedWor
     return TimedWork(name, rows * scale, rows / seconds if seconds else None, seconds * scale / 3600)
 
 
-def _notes(sample: DryRun, tables: tuple[TableWork, ...], nodes: Nodes, workers: int) -> Iterator[str]:
+def _notes(sample: DryRun, tables: tuple[TableWork, ...], nodes: ClusterSize, workers: int) -> Iterator[str]:
     if workers < nodes.cores:
         yield f"memory suffices for {workers} of the {nodes.cores} cores of a node; the others are idle"
     for one in tables:

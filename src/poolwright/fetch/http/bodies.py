@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from poolwright.fetch.http.heads import Head
+from poolwright.fetch.http.heads import ResponseHead
 from poolwright.fetch.outcome import Failure
 
 _WITHOUT_BODY = (204, 304)
@@ -37,7 +37,7 @@ class Framing(Protocol):
         ...
 
 
-def framing_of(head: Head) -> Framing:
+def framing_of(head: ResponseHead) -> Framing:
     """Return the framing of the body after a head.
 
     Raises:

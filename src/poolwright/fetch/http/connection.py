@@ -12,7 +12,7 @@ from time import monotonic
 
 from poolwright.fetch.http.bodies import framing_of
 from poolwright.fetch.http.headers import Headers
-from poolwright.fetch.http.heads import HEAD_END, Head, parse_head
+from poolwright.fetch.http.heads import HEAD_END, ResponseHead, parse_head
 from poolwright.fetch.outcome import Failure
 
 _LONGEST_HEAD = 64 << 10
@@ -80,7 +80,7 @@ class Connection(asyncio.BufferedProtocol):
             head, data = await self._head(data)
         return Response(self, head, data)
 
-    async def _head(self, data: bytes) -> tuple[Head, bytes]:
+    async def _head(self, data: bytes) -> tuple[ResponseHead, bytes]:
         """Return the next head, which may begin with `data`, and the bytes after it."""
         while True:
             data = data.lstrip(b"\r\n")
@@ -164,7 +164,7 @@ class Response:
         Failure: bad_response, if it is not clear where the body ends.
     """
 
-    def __init__(self, connection: Connection, head: Head, data: bytes) -> None:
+    def __init__(self, connection: Connection, head: ResponseHead, data: bytes) -> None:
         self.status, self.headers = head.status, Headers(head.fields)
         self.length = None if head.codings else next(iter(head.lengths), None)
         self._connection, self._data, self._framing = connection, data, framing_of(head)

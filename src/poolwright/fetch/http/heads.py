@@ -19,7 +19,7 @@ _LENGTH = re.compile(rb"\d{1,20}(\s*,\s*\d{1,20})*")
 
 
 @dataclass(frozen=True)
-class Head:
+class ResponseHead:
     """Status line and header lines of a response.
 
     Attributes:
@@ -37,7 +37,7 @@ class Head:
     codings: tuple[bytes, ...]
 
 
-def parse_head(head: bytes) -> Head:
+def parse_head(head: bytes) -> ResponseHead:
     """Parse the bytes before the empty line that ends a head.
 
     Raises:
@@ -59,7 +59,7 @@ def parse_head(head: bytes) -> Head:
         else:
             fields.append((name, value))
     words = dict.fromkeys(word for word in codings if word not in (b"", b"identity"))
-    return Head(line[1], int(line[2]), tuple(fields), frozenset(map(int, lengths)), tuple(words))
+    return ResponseHead(line[1], int(line[2]), tuple(fields), frozenset(map(int, lengths)), tuple(words))
 
 
 def _fields(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
