@@ -27,6 +27,7 @@ import numpy as np
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.images.image_files import Limits
 from poolwright.models.encoders.load import load_encoder
+from poolwright.models.encoders.onnx import OnnxEncoder
 from poolwright.models.encoders.prepare import Preparation, normalised
 
 THREADS = 2
@@ -91,7 +92,7 @@ class Decoded(Preparation):
 def onnx_ratio(work: Path, files: Sequence[bytes], ready: bool = False) -> float:
     path = work / "resnet18.onnx"
     write_resnet18(path)
-    encoder: Any = load_encoder(EncoderSpec(model=f"onnx:{path}", manifest=MANIFEST, device="cpu"))
+    encoder = OnnxEncoder(EncoderSpec(model=f"onnx:{path}", manifest=MANIFEST, device="cpu"))
     preparation = Preparation(256, 224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
     decoded = prepared(files, preparation)
     pixels = normalised(decoded, preparation)

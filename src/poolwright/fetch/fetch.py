@@ -9,7 +9,6 @@ from pathlib import Path
 from time import perf_counter
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from poolwright.core.errors import CountError, PoolwrightError
 from poolwright.core.runtime.nodes import Nodes
@@ -26,7 +25,7 @@ from poolwright.fetch.outcome import SUCCESS, FetchOutcome
 from poolwright.fetch.repeats import Repeated, repeated
 from poolwright.fetch.shards.first_rows import first_rows
 from poolwright.fetch.shards.folder import FetchFolder
-from poolwright.fetch.shards.records import EXPECTED, URL
+from poolwright.fetch.shards.records import EXPECTED, URL, read_columns
 from poolwright.fetch.shards.shard_files import shard_name
 from poolwright.fetch.sources import FetchSource, open_source
 
@@ -202,7 +201,7 @@ def summarize(folder: FetchFolder, rows: int, rows_now: int, failed_now: int) ->
     errors: Counter[str] = Counter()
     size = 0
     for file in files:
-        table = pq.read_table(file, columns=["status", "error_class", "bytes"])
+        table = read_columns(file, ["status", "error_class", "bytes"])
         statuses.update(table.column("status").to_pylist())
         errors.update(name for name in table.column("error_class").to_pylist() if name)
         size += sum(

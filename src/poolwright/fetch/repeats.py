@@ -10,10 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from poolwright.fetch.outcome import SUCCESS
-from poolwright.fetch.shards.records import URL
+from poolwright.fetch.shards.records import URL, read_columns
 
 _COUNTERS = 50_000
 _REPORTED = 100
@@ -60,5 +58,8 @@ def frequent(values: Iterable[str], counters: int, least: int) -> set[str]:
 
 def _hashes(files: Sequence[Path]) -> Iterator[tuple[str, str]]:
     for file in files:
-        rows = pq.read_table(file, columns=["sha256", URL], filters=[("status", "==", SUCCESS)])
-        yield from zip(rows.column("sha256").to_pylist(), rows.column(URL).to_pylist(), strict=True)
+        names = ("status", "sha256", URL)
+        rows = read_columns(file, names)
+        for status, sha256, url in zip(*(rows.column(name).to_pylist() for name in names), strict=True):
+            if status == SUCCESS:
+                yield sha256, url

@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-import pyarrow.parquet as pq
-
 from poolwright.fetch.outcome import SUCCESS, FetchOutcome
 from poolwright.fetch.shards.folder import FetchFolder
-from poolwright.fetch.shards.records import KEPT
+from poolwright.fetch.shards.records import KEPT, read_columns
 from poolwright.fetch.shards.shard_files import ReadImage
 from poolwright.fetch.sharing import Answer
 
@@ -24,7 +22,7 @@ class FinishedAnswers:
 
     def __init__(self, folder: FetchFolder, shard: int) -> None:
         self._files, self._places = folder.files(shard), folder.places(shard)
-        self._rows = pq.read_table(self._files.parquet, columns=list(KEPT), use_threads=False)
+        self._rows = read_columns(self._files.parquet, KEPT)
         self._readers: list[ReadImage] = []
 
     def answer(self, row: int) -> Answer | None:

@@ -70,9 +70,15 @@ def records(rows: pa.Table, outcomes: Sequence[FetchOutcome], shard: int, shard_
     return table
 
 
+def read_columns(file: Path, columns: Sequence[str]) -> pa.Table:
+    """Read columns of a finished shard, without `pyarrow.dataset`, which `read_table` takes long to import."""
+    with pq.ParquetFile(file, pre_buffer=False) as parquet:
+        return parquet.read(list(columns), use_threads=False)
+
+
 def read_outcomes(file: Path) -> list[FetchOutcome]:
     """Read the outcomes of a finished shard, in the order of its rows."""
-    rows = pq.read_table(file, columns=list(KEPT)).to_pylist()
+    rows = read_columns(file, KEPT).to_pylist()
     return [FetchOutcome(row=index, **row) for index, row in enumerate(rows)]
 
 
