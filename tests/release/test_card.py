@@ -166,6 +166,7 @@ def test_the_same_figure_is_drawn_once(tmp_path: Path) -> None:
         assert (tmp_path / f"a/one.{ending}").read_bytes() == (tmp_path / f"b/one.{ending}").read_bytes()
     save(draw, tmp_path / "one", (("x", 2),))
     save(draw, tmp_path / "other", (("x", 1),))
+    save(draw, tmp_path / "one", (("x", True),))
     for _ in range(2):
         save(draw, tmp_path / "one", ([],))
-    assert len(drawn) == 5
+    assert len(drawn) == 6

@@ -47,7 +47,8 @@ def save(draw: Callable[[], Any], path: Path, data: Any) -> None:
         path: of the files, without ending.
         data: what the figure shows; it is drawn again if this cannot be hashed.
     """
-    key = (path.name, data) if _is_hashable(data) else None
+    # A class may be called True or 1, which are equal.
+    key = (path.name, data, repr(data)) if _is_hashable(data) else None
     files = RECENT.pop(key, None) or _rendered(draw(), path.name)
     if key is not None:
         RECENT[key] = files
