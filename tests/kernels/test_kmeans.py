@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from poolwright.kernels.clusters.hartigan import improve
 from poolwright.kernels.clusters.kmeans import Clusters, KMeansOptions, kmeans, kmeans_groups
 from poolwright.kernels.clusters.kmeans_plus_plus import mixed, uniform
-from poolwright.kernels.clusters.lloyd import Block, lloyd, moments_of
+from poolwright.kernels.clusters.lloyd import Block, assign, lloyd, moments_of
 from poolwright.kernels.clusters.silhouette import silhouettes
 
 
@@ -227,3 +227,20 @@ def test_inertia_on_real_embeddings(real_data: Path) -> None:
     print(f"{len(large)} classes, Caltech-101, ImageNet: inertia over scikit-learn's", ratio.round(5))
     assert ratio[:-2] @ theirs[:-2] <= sum(theirs[:-2])
     assert ratio[-2:].max() <= 1 + 1e-4
+
+
+@pytest.mark.parametrize("k", [1, 2, 128, 129, 300])
+def test_a_row_goes_to_the_first_of_equal_clusters(k: int) -> None:
+    draw = np.random.default_rng(k)
+    rows = draw.integers(-1, 2, (2, 50, 4)).astype(np.float32)  # small integers: scores are exact, and many are equal
+    rows[..., -1] = 1
+    vectors = draw.integers(-2, 3, (2, k, 3, 4)).astype(np.float32)
+    vectors[0, k // 2 :] = vectors[0, k // 2, 0]
+    rows[1, 7] = np.nan
+    labels, scores = assign(Block.of(rows, np.full(2, 50), "euclidean"), vectors)
+    expected = np.einsum("gkrd,gnd->grnk", vectors, rows)
+    numbers = ~np.isnan(expected[..., 0])
+    np.testing.assert_array_equal(labels[numbers], expected.argmin(axis=3)[numbers])
+    np.testing.assert_array_equal(scores, expected.min(axis=3))
+    assert labels.dtype == np.int16
+    assert not labels[~numbers].any()
