@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 
-from poolwright.core.tar import BLOCK, END, tar_member
+from poolwright.core.images.tar import BLOCK, END, tar_member
 
 
 @pytest.mark.parametrize("size", [0, 1, 511, 512, 513, 100_000])

@@ -20,8 +20,8 @@ import pyarrow as pa
 
 from poolwright.core.files import PARTIAL, remove, sync_folder, write_atomically, write_text
 from poolwright.core.images.formats import extension_of
+from poolwright.core.images.tar import END, tar_member
 from poolwright.core.parquet import write_parquet
-from poolwright.core.tar import END, tar_member
 from poolwright.fetch.outcome import SUCCESS, FetchOutcome
 from poolwright.fetch.shards.records import caption_of, make_key, metadata, plain_texts, records, statistics
 

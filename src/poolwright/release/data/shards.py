@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections import deque
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,13 @@ import pyarrow as pa
 
 from poolwright.core.parquet import parquet_writer, row_group_rows
 from poolwright.core.rows import RowGroups
+from poolwright.core.runtime.overlap import WriteBehind
 from poolwright.release.record import ReleasedFile
 
 IMAGE_GROUP_ROWS = 100
 """Rows per row group with images: viewers and random access read whole row groups."""
 GROUP_BYTES = 64 << 20
 GROUP_ROWS = 50_000
-_WAITING = 1
-"""Groups that may wait to be written, besides the one that is."""
-_DIGESTING = 4
-"""Pieces of a file that may wait to be digested after they were written."""
 
 
 def group_rows(schema: pa.Schema, embedded: bool) -> int:
@@ -60,8 +56,7 @@ class Shards:
         self._writer: Any = None
         self._written: list[tuple[int, str]] = []  # rows and digest of each finished shard
         self._rows = 0
-        self._thread = ThreadPoolExecutor(1, "write-shard")
-        self._waiting: deque[Future[None]] = deque()
+        self._behind = WriteBehind()
 
     def add(self, rows: pa.Table, sizes: Sequence[int]) -> None:
         """Add rows; `sizes` are the bytes of their images, which limit the row groups.
@@ -70,15 +65,14 @@ class Shards:
             OSError: they, or rows that were added before, could not be written.
         """
         for group in self._groups.add(rows, sizes):
-            self._begin(group)
+            self._behind.call(self._write, group)
 
     def finish(self) -> list[ReleasedFile]:
         """Write the remaining rows, and give the shards their names."""
         rest = self._groups.rest()
         if rest is not None:
-            self._begin(rest)
-        while self._waiting:
-            self._waiting.popleft().result()
+            self._behind.call(self._write, rest)
+        self._behind.finish()
         self._close()
         total, files = len(self._written), []
         for number, (rows, digest) in enumerate(self._written):
@@ -90,18 +84,13 @@ class Shards:
 
     def abandon(self) -> None:
         """Close open files, so that the folder can be removed on every platform."""
-        self._thread.shutdown(cancel_futures=True)
+        with suppress(Exception):  # it has been raised, or another one is
+            self._behind.finish()
         if self._sink is not None:
             self._sink.close()
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{self.split}-{number:05d}.unfinished"
-
-    def _begin(self, group: pa.Table) -> None:
-        """Begin to write a group, once those before the last are written."""
-        while len(self._waiting) > _WAITING:
-            self._waiting.popleft().result()
-        self._waiting.append(self._thread.submit(self._write, group))
 
     def _write(self, group: pa.Table) -> None:
         if self._sink is None:
@@ -140,18 +129,15 @@ class _Sink(io.BufferedIOBase):
 
     def __init__(self, path: Path) -> None:
         self._file, self._at, self._digest, self.sha256 = path.open("wb"), 0, hashlib.sha256(), ""
-        self._thread = ThreadPoolExecutor(1, "digest-shard")
-        self._digesting: deque[Future[None]] = deque()
+        self._behind = WriteBehind()
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
         size = memoryview(data).nbytes
-        self._digesting.append(self._thread.submit(self._digest.update, data))
+        self._behind.call(self._digest.update, data)
         self._file.write(data)
-        while len(self._digesting) > _DIGESTING:
-            self._digesting.popleft().result()
         self._at += size
         return size
 
@@ -164,7 +150,7 @@ class _Sink(io.BufferedIOBase):
 
     def close(self) -> None:
         if not self.closed:
-            self._thread.shutdown()
+            self._behind.finish()
             self.sha256 = self._digest.hexdigest()
             self._file.close()
             super().close()

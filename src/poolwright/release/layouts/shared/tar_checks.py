@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from poolwright.core.columns import SHA256, UID
-from poolwright.core.tar import BLOCK, END, tar_header
+from poolwright.core.images.tar import BLOCK, END, tar_header
 from poolwright.release.checks.result import Findings
 from poolwright.release.data.reading import StoredImage
 from poolwright.release.layouts.shared.tar_samples import (

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from poolwright.core.columns import TEXT, is_text, is_vector
-from poolwright.core.tar import BLOCK, tar_member
+from poolwright.core.images.tar import BLOCK, tar_member
 
 KEY, CLS = "key", "cls"
 """Columns that the layout adds: the key of the sample, and the index of its class; -1 if it has none."""

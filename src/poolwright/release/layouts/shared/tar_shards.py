@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from poolwright.core.columns import UID
+from poolwright.core.images.tar import BLOCK, END, tar_header
 from poolwright.core.rows import text_array
-from poolwright.core.tar import BLOCK, END, tar_header
 from poolwright.release.data.image_counts import extension
 from poolwright.release.data.image_files import MetadataFile
 from poolwright.release.layouts.shared.tar_output import TarOutput
