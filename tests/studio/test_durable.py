@@ -123,5 +123,5 @@ def session(folder: Path, kills: int, verdicts: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
-def test_killed_eight_times_in_eight_hundred_verdicts(tmp_path: Path) -> None:
-    session(tmp_path, 8, 800)
+def test_killed_eight_times_in_four_hundred_verdicts(tmp_path: Path) -> None:
+    session(tmp_path, 8, 400)
