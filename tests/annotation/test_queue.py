@@ -201,7 +201,7 @@ def test_files_out_and_in(tmp_path: Path, form: str) -> None:
         (one.uid, one.annotator, one.verdict, one.comment) for one in said
     }
     assert [one.key for one in as_said(found, made)] == [one.key for one in as_said(found, made)]
-    with pytest.raises(InputError, match="1 verdicts are about rows that are not in the queue"):
+    with pytest.raises(InputError, match="1 verdict is about rows that are not in the queue"):
         imported(b"uid,verdict\nd,yes\n", "x.csv", made)
     several = b"uid,verdict\nc,perhaps\nc,perhaps\nc,dunno\nc,yes\n"
     with pytest.raises(InputError, match=r"; 3 of 4 answers have unknown values: 'perhaps' \(2\), 'dunno' \(1\)$"):

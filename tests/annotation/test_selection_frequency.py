@@ -81,5 +81,5 @@ def test_imported_verdicts_of_several_people_are_read_without_asking(tmp_path: P
     assert step.explain(rows["r000"], table.state(0)) == "nobody judged it"
     assert step.explain(rows["r003"], table.state(0)) == "selection_frequency = 0.333: picked by 1 of 3"
 
-    with pytest.raises(InputError, match="1 verdicts are about rows that are not among the rows"):
+    with pytest.raises(InputError, match="1 verdict is about rows that are not among the rows"):
         api.run(asking(tmp_path, verdicts=["judged.csv"]), tmp_path / "other", workers=1)

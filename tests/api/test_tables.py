@@ -16,7 +16,7 @@ from PIL import Image
 
 import poolwright
 from poolwright import RunResult, Table
-from poolwright.api.progress import NotebookView
+from poolwright.api.progress import NotebookView, PlainLines
 from poolwright.core.errors import InputError, MissingExtra, RecipeError
 from poolwright.core.runtime.progress import TableProgress
 from poolwright.run import write
@@ -293,3 +293,14 @@ def test_progress_in_a_notebook() -> None:
     assert handle.texts[0] == "best: write, 3 units"
     assert handle.texts[1].startswith("best: write 1/3 units, 10 rows")
     assert handle.texts[2] == "best: done"
+
+
+def test_passes_of_one_phase_are_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = PlainLines()
+    for phase, units in (("fit 01-cluster", 1), ("fit 01-cluster", 1), ("write", 0), ("write", 2)):
+        lines.table_started("best", phase, units)
+    assert capsys.readouterr().err == "best: fit 01-cluster, 1 unit\nbest: write, 2 units\n"
+    every = PlainLines(seconds=0)
+    for _ in range(2):
+        every.table_started("best", "fit 01-cluster", 1)
+    assert capsys.readouterr().err.count("best: fit 01-cluster, 1 unit\n") == 2

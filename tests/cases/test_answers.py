@@ -66,7 +66,7 @@ def test_words_and_rows_that_are_not_known_are_errors_with_their_line(tmp_path: 
     with pytest.raises(InputError, match=f"{name}: {line}: verdict 'nah' is not known"):
         verdict_file(path)
     read = verdict_file(path, {"nah": "negative"}).answers
-    with pytest.raises(InputError, match=rf"1 verdicts are about .* the sheet: 'b' \(.*{name}: {line}\)"):
+    with pytest.raises(InputError, match=rf"1 verdict is about .* the sheet: 'b' \(.*{name}: {line}\)"):
         check_known(read, ["a"])
 
 

@@ -229,7 +229,7 @@ def test_failed_downloads_and_the_way_out(tmp_path: Path) -> None:
         assert "2 rows failed in an earlier call" in done.out
         assert "--retry" in done.out
         done = call("fetch", "list.parquet", "out", "--allow-private", "--retry", "refused_address", folder=tmp_path)
-        assert "1 images of 2 rows" in done.out
+        assert "1 image of 2 rows" in done.out
         assert "earlier" not in done.out
     recipe = "{recipe: 1, name: r, pools: {p: {read: img2dataset, path: out}}, tables: {t: {from: p, steps: [STEPS]}}}"
     (tmp_path / "r.yaml").write_text(recipe.replace("STEPS", "size"))

@@ -140,7 +140,7 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     source = rows_file(tmp_path)
     called = call("fetch", source, tmp_path / "out", "--tool", "img2dataset", "--executable", script)
     assert called.code == 0, called.err
-    assert "1 images of 3 rows" in called.out
+    assert "1 image of 3 rows" in called.out
     assert "fetching with img2dataset 1.47.0" in called.out + called.err
 
 

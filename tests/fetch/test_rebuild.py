@@ -64,7 +64,7 @@ def test_the_command_fetch(server: BadServer, tmp_path: Path) -> None:
     write_release(server, tmp_path / "release")
     called = call("fetch", "release", "out", "--allow-private", "--retries", "0", "--max-bytes", "1MB", folder=tmp_path)
     assert called.code == 0, called.err
-    assert "out: 3 images of 6 rows, 1 shards, " in called.out
+    assert "out: 3 images of 6 rows, 1 shard, " in called.out
     for line in ("hash_mismatch 1 16.7%", "not_an_image 1 16.7%", "not_found 1 16.7%"):
         assert line in " ".join(called.out.split())
     again = call("fetch", "release", "out", "--allow-private", "--retry", "not_found", folder=tmp_path)

@@ -44,7 +44,7 @@ def test_files_that_the_release_does_not_list_are_left_out_and_named(
     pushed.put(NAME, {**contents(squares), "extra.bin": b"more", ".gitignore": b"*.tmp"})
     done = call("pull", f"{ADDRESS}@main", tmp_path / "back")
     assert done.code == 0, done.err
-    assert "left out 1 files that the release does not list: extra.bin" in done.out
+    assert "left out 1 file that the release does not list: extra.bin" in done.out
     assert contents(tmp_path / "back") == contents(squares)
 
 

@@ -118,11 +118,11 @@ def test_what_is_wrong_with_single_annotations_is_said_of_their_rows(tmp_path: P
     ]
     remarks = "\n".join(pool.remarks())
     for words in (
-        "1 entries of 'annotations' are no objects",
-        "1 annotations have neither 'bbox' nor 'caption'",
-        "1 annotations are of images that no file of the split lists",
-        "1 objects are of categories that no file of the split lists",
-        "3 of 5 images have no annotation",
+        "entries of 'annotations' that are no objects: 1",
+        "annotations with neither 'bbox' nor 'caption': 1",
+        "annotations of images that no file of the split lists: 1",
+        "objects of categories that no file of the split lists: 1",
+        "images without annotation: 3 of 5",
         "fields of annotations that are not read: 'keypoints' (1)",
     ):
         assert words in remarks

@@ -15,8 +15,8 @@ from poolwright.annotation.deciding.class_by_class import classes_of_rows
 from poolwright.annotation.deciding.judging import RowState, Terms
 from poolwright.annotation.round import RoundResult
 from poolwright.core.columns import UID
+from poolwright.core.wording import counted, some
 from poolwright.core.wording import rows as in_rows
-from poolwright.core.wording import some
 
 KEPT, REJECTED, UNSURE, NOT_NEEDED, NO_VERDICT, REVIEWED = 0, 2, 3, 4, 5, 6
 """Drop codes: 1-based indices into `Verify.reasons`."""
@@ -139,7 +139,7 @@ def learned(values: Mapping[str, Any]) -> str:
     people = values["annotators"]
     text = (
         f"{values['kept']:,} of {in_rows(values['candidates'])} kept, by {values['verdicts']:,} verdicts of "
-        f"{people:,} {'person' if people == 1 else 'people'} ({values['rule']})"
+        f"{counted(people, 'person', 'people')} ({values['rule']})"
     )
     if values.get("unseen"):
         text += (

@@ -21,6 +21,7 @@ from poolwright.core.rows import Rows, one_array
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome
+from poolwright.core.wording import counted
 from poolwright.core.wording import rows as in_rows
 from poolwright.kernels.selection.groups import check_groupable
 from poolwright.kernels.selection.lookup.value_index import ValueIndex
@@ -110,7 +111,7 @@ class SelectionFrequency(AskingStep):
         people = values["annotators"]
         text = (
             f"{in_rows(values['rows'] - values['unjudged'])} judged, by {values['verdicts']:,} verdicts of "
-            f"{people:,} {'person' if people == 1 else 'people'}"
+            f"{counted(people, 'person', 'people')}"
         )
         if values["verdicts"]:
             picked = int(table.column(PICKED).to_numpy().sum())
@@ -120,7 +121,7 @@ class SelectionFrequency(AskingStep):
         if values["fewer"]:
             text += f"; {in_rows(values['fewer'])} judged by fewer than {self.annotators:,}"
         if values["left_out"]:
-            answers = "1 answer" if values["left_out"] == 1 else f"{values['left_out']:,} answers"
+            answers = counted(values["left_out"], "answer")
             text += f"; {answers} on other rows or classes left out"
         return text + agreement_in_words(values)
 

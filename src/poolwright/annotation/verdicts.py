@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from poolwright.core.errors import InputError, did_you_mean
-from poolwright.core.wording import some
+from poolwright.core.wording import counted, some
 
 POSITIVE, NEGATIVE, UNSURE = "positive", "negative", "unsure"
 MEANINGS = (POSITIVE, NEGATIVE, UNSURE)
@@ -175,8 +175,8 @@ def check_uids(given: Iterable[tuple[str, str]], uids: Iterable[str], where: str
     if unknown:
         shown = some([words for _, words in unknown], 5)
         raise InputError(
-            f"{len(strange)} verdicts are about rows that are not {where}: {shown}; {_closest(unknown[0][0], known)}"
-            "spreadsheets change long numbers, so import the column uid as text"
+            f"{counted(len(strange), 'verdict is', 'verdicts are')} about rows that are not {where}: {shown}; "
+            f"{_closest(unknown[0][0], known)}spreadsheets change long numbers, so import the column uid as text"
         )
 
 

@@ -22,7 +22,7 @@ from poolwright.core.rows import Rows, one_array
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
-from poolwright.core.wording import some
+from poolwright.core.wording import counted, some
 from poolwright.kernels.selection.lookup.value_index import ValueIndex
 
 VERDICT = "verdict"
@@ -118,7 +118,7 @@ class Verdicts(Step):
         counts = ", ".join(f"{state.values[meaning]:,} {meaning}" for meaning in MEANINGS if state.values[meaning])
         people = state.values["annotators"]
         read = f" (read {some(state.values['read'], 5)})" if state.values.get("read") else ""
-        by = "1 person" if people == 1 else f"{people:,} people"
+        by = counted(people, "person", "people")
         return f"{state.values['rows']:,} rows by {by}: {counts or 'none'}{read}"
 
 

@@ -20,8 +20,8 @@ from poolwright.annotation.exchange.worklist import INSTRUCTIONS, SHEETS, VERDIC
 from poolwright.annotation.exchange.write_sheets import ask, restore, write_people
 from poolwright.annotation.round import Round, RoundResult, look
 from poolwright.core.errors import WaitingForPeople
+from poolwright.core.wording import counted, some
 from poolwright.core.wording import rows as in_rows
-from poolwright.core.wording import some
 
 _CLASSES = 10  # number of classes that a message names
 _FILES = 5
@@ -97,20 +97,18 @@ def _message(one: Round, asked: AskedRows, found: RoundResult, waiting: Waiting)
     counts: Counter[str] = Counter()
     for row, count in zip(rows, lacks, strict=True):
         counts[one.candidates.classes[row]] += int(count)
-    verdicts = "1 verdict" if lacks.sum() == 1 else f"{int(lacks.sum()):,} verdicts"
+    verdicts = counted(int(lacks.sum()), "verdict")
     lines = [f"{worklist.name}: waiting for {verdicts} on {in_rows(len(rows))}"]
     if counts.keys() != {""}:
         of_class = [f"{name} {count:,}" for name, count in sorted(counts.items())]
         lines.append(f"  of the classes: {some(of_class, _CLASSES)}")
     if found.votes.people:
         people = len(found.votes.people)
-        lines.append(
-            f"  so far: {len(found.votes.row):,} verdicts by {people:,} {'person' if people == 1 else 'people'}"
-        )
+        lines.append(f"  so far: {counted(len(found.votes.row), 'verdict')} by {counted(people, 'person', 'people')}")
     lines += [f"  read: {some(found.read, _FILES)}"] if found.read else []
     gone = len(set(asked.pairs) - set(one.candidates.pairs))
     if gone:
-        lost = "1 answer is" if found.left_out == 1 else f"{found.left_out:,} answers are"
+        lost = counted(found.left_out, "answer is", "answers are")
         lines.append(
             f"  changed since they were asked about: {in_rows(gone)}, no longer candidates or now of another class; "
             f"{lost} left out"

@@ -11,6 +11,8 @@ from typing import Any
 
 from poolwright.core.runtime.progress import Listener, Silent, TableProgress
 from poolwright.core.table import TableRecord
+from poolwright.core.wording import counted
+from poolwright.core.wording import rows as in_rows
 
 _PLAIN_SECONDS = 5.0
 _NOTEBOOK_SECONDS = 0.2
@@ -79,16 +81,20 @@ class Both:
 class PlainLines:
     """A listener that prints a line when something begins or ends, and every few seconds in between.
 
+    A phase of several passes over the same units is said once.
+
     Args:
         seconds: least time between two lines about units; with 0 each is reported, and lines have their time.
     """
 
     def __init__(self, seconds: float = _PLAIN_SECONDS) -> None:
-        self.seconds, self.last = seconds, monotonic()
+        self.seconds, self.last, self.begun = seconds, monotonic(), ""
 
     def table_started(self, name: str, phase: str, units: int) -> None:
-        if units:
-            self.note(f"{name}: {phase}, {units} units")
+        begins = f"{name}: {phase}, {counted(units, 'unit')}"
+        if units and (begins != self.begun or not self.seconds):
+            self.note(begins)
+        self.begun = begins
 
     def progress(self, progress: TableProgress) -> None:
         if monotonic() - self.last < self.seconds:
@@ -98,7 +104,7 @@ class PlainLines:
 
     def table_done(self, record: TableRecord, fresh: bool) -> None:
         state = "done" if fresh else "already done"
-        self.note(f"{record.name}: {state}, {record.rows_kept:,} of {record.rows_in:,} rows kept")
+        self.note(f"{record.name}: {state}, {record.rows_kept:,} of {in_rows(record.rows_in)} kept")
 
     def note(self, text: str) -> None:
         time = "" if self.seconds else f"{datetime.now():%H:%M:%S} "
@@ -117,7 +123,7 @@ class NotebookView(PlainLines):
         self.handle, self.lines = handle, [""]
 
     def table_started(self, name: str, phase: str, units: int) -> None:
-        self._show(f"{name}: {phase}, {units} units")
+        self._show(f"{name}: {phase}, {counted(units, 'unit')}")
 
     def progress(self, progress: TableProgress) -> None:
         if monotonic() - self.last >= self.seconds:
@@ -140,14 +146,14 @@ class LiveView:
         self.live = live
 
     def table_started(self, name: str, phase: str, units: int) -> None:
-        self._update(f"{name}: {phase}, {units} units")
+        self._update(f"{name}: {phase}, {counted(units, 'unit')}")
 
     def progress(self, progress: TableProgress) -> None:
         self._update(describe(progress))
 
     def table_done(self, record: TableRecord, fresh: bool) -> None:
         state = "done" if fresh else "already done"
-        self.note(f"{record.name}: {state}, {record.rows_kept:,} of {record.rows_in:,} rows kept")
+        self.note(f"{record.name}: {state}, {record.rows_kept:,} of {in_rows(record.rows_in)} kept")
 
     def note(self, text: str) -> None:
         from rich.text import Text
@@ -165,7 +171,7 @@ def describe(progress: TableProgress) -> str:
     text = f"{progress.name}: {progress.phase} {progress.units_done}/{progress.units} units"
     if progress.rows:
         dropped = ", ".join(f"{count:,} {words}" for words, count in list(progress.dropped.items())[:4])
-        text += f", {progress.rows:,} rows, {progress.rows_per_second:,.0f} rows/s, {progress.kept:,} kept"
+        text += f", {in_rows(progress.rows)}, {progress.rows_per_second:,.0f} rows/s, {progress.kept:,} kept"
         text += f", dropped {dropped}" if dropped else ""
     if progress.seconds_left is not None and progress.units_done < progress.units:
         text += f", {duration(progress.seconds_left)} left"

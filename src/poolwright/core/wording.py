@@ -27,14 +27,19 @@ def number(value: Any) -> str:
     return str(value)
 
 
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """Format a count with its noun: '1 file', '2,000 files', '3 people'; the plural is with an 's' by default."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {plural or noun + 's'}"
+
+
 def rows(count: int) -> str:
     """Format a count of rows: '1 row', '1,000 rows'."""
-    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+    return counted(count, "row")
 
 
 def groups(count: int) -> str:
     """Format a count of groups: '1 group', '350 groups'."""
-    return f"{count:,} group" if count == 1 else f"{count:,} groups"
+    return counted(count, "group")
 
 
 def some(names: Sequence[str], most: int = 8) -> str:

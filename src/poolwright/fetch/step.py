@@ -21,6 +21,8 @@ from poolwright.core.runtime.progress import Listener
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason
 from poolwright.core.table import Table
+from poolwright.core.wording import counted
+from poolwright.core.wording import rows as in_rows
 from poolwright.fetch.http.urls import import_idna
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import CLASSES
@@ -67,7 +69,7 @@ class Fetch(FetchOptions, SourceStep):
                 f"table '{name}': {error}. To fetch the images of the new rows: rm -r {folder}"
             ) from None
         seconds = perf_counter() - begun
-        listener.note(f"{name}: {fetched.succeeded:,} images of {fetched.rows:,} rows")
+        listener.note(f"{name}: {counted(fetched.succeeded, 'image')} of {in_rows(fetched.rows)}")
         if fetched.failed_before:
             listener.note(
                 f"{name}: {fetched.failed_before:,} rows failed in an earlier run and were not fetched again; "

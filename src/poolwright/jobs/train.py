@@ -16,6 +16,7 @@ from poolwright.core.errors import ChangedError, MissingExtra
 from poolwright.core.files import remove, remove_partials, write_text
 from poolwright.core.images.image_files import Limits
 from poolwright.core.runtime.progress import Listener, TableProgress
+from poolwright.core.wording import counted
 from poolwright.jobs.training_images import PACKED, list_pictures
 from poolwright.models.encoders.networks import mmd_vae, moco
 from poolwright.models.encoders.networks.mmd_vae import MANIFEST
@@ -161,7 +162,7 @@ def _save(
     """Save the encoder; return rows of images for the report."""
     if isinstance(task, MmdVaeTask) and isinstance(options, MmdVaeOptions):
         save_mmd_vae(task, options, record, folder)
-        after = {f"after {_epochs(count)}": images for count, images in sorted(task.reconstructions.items())}
+        after = {f"after {counted(count, 'epoch')}": images for count, images in sorted(task.reconstructions.items())}
         return {"images": task.shown} | after
     if isinstance(task, MocoTask) and isinstance(options, MocoOptions):
         save_moco(task, options, record, folder)
@@ -222,7 +223,3 @@ def _decoded(pictures: Pictures, preparation: Preparation, seed: int) -> Images:
 def _model(folder: Path, record: TrainingRecord) -> str:
     kind, _, path = record.model.partition(":")
     return f"{kind}:{folder if path == '.' else folder / path}"
-
-
-def _epochs(count: int) -> str:
-    return f"{count:,} epoch" if count == 1 else f"{count:,} epochs"

@@ -15,8 +15,8 @@ from poolwright.core.results.measured import Matrix, Measured
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.threads import one_blas_thread
 from poolwright.core.table import Table
+from poolwright.core.wording import counted, some
 from poolwright.core.wording import rows as in_rows
-from poolwright.core.wording import some
 from poolwright.kernels.selection.groups import check_groupable
 from poolwright.kernels.similarity.unit_length import has_direction
 from poolwright.measure.clusterings import agreement
@@ -155,7 +155,7 @@ def _probe(figure: Figure, table: Table) -> Measured:
 
 def _left_out(classes: np.ndarray, unseen: np.ndarray, unusable: int) -> Iterator[str]:
     if unseen.any():
-        number = _classes(len(np.unique(classes[unseen])))
+        number = counted(len(np.unique(classes[unseen])), "class", "classes")
         yield f"{in_rows(int(unseen.sum()))} to test on left out: no row of their {number} is there to train on."
     if unusable:
         yield f"{in_rows(unusable)} left out: there is no usable vector or no class."
@@ -163,10 +163,6 @@ def _left_out(classes: np.ndarray, unseen: np.ndarray, unusable: int) -> Iterato
 
 def _without_rows(trained: set[str], tested: set[str], predicted: set[str]) -> Iterator[str]:
     if missing := sorted(trained - tested):
-        yield f"{_classes(len(missing))} without rows to test on: {some(missing)}."
+        yield f"{counted(len(missing), 'class', 'classes')} without rows to test on: {some(missing)}."
     if never := sorted(tested - predicted):
-        yield f"{_classes(len(never))} never predicted: {some(never)}."
-
-
-def _classes(number: int) -> str:
-    return "1 class" if number == 1 else f"{number:,} classes"
+        yield f"{counted(len(never), 'class', 'classes')} never predicted: {some(never)}."

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poolwright.core.errors import InputError, MissingExtra, RecipeError, did_you_mean
+from poolwright.core.wording import counted
 from poolwright.core.wording import rows as in_rows
 from poolwright.report.charts.words import cut
 from poolwright.report.clusters import PER_SIDE, ClassMap, class_maps, class_names
@@ -93,7 +94,7 @@ def _figure(drawn: ClassMap) -> Any:
     page = _Page(figure, width, height)
     count = len(drawn.clusters) + drawn.more
     page.text(0.15, 0.28, cut(drawn.name, 80), size=12, weight="bold")
-    texts = [in_rows(drawn.rows), f"{count} cluster" if count == 1 else f"{count} clusters"]
+    texts = [in_rows(drawn.rows), counted(count, "cluster")]
     page.text(0.15, 0.52, "; ".join([", ".join(texts), *([drawn.problem] if drawn.problem else [])]), colour=_SOFT)
     if mapped:
         page.dots(0.15, _HEAD + 0.2, drawn.points, drawn.members)

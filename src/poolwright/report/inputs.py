@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from poolwright.core.files import human_bytes
 from poolwright.core.table import InputFile, InputPart, TableRecord
-from poolwright.report.charts.words import counted, cut
+from poolwright.core.wording import counted
+from poolwright.report.charts.words import cut
 
 _MOST_PARTS, _MOST_FILES = 12, 4
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from poolwright.core.table import FunnelRow, StepRecord, Table, TableRecord
+from poolwright.core.wording import counted
 from poolwright.core.wording import rows as in_rows
 from poolwright.report.charts.charts import BarSegment, Markup, bar
-from poolwright.report.charts.words import counted, cut, duration, percent, written
+from poolwright.report.charts.words import cut, duration, percent, written
 
 _SHORT = 12
 _MOST_LEARNED = 1200

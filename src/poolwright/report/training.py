@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from poolwright.core.files import write_text
+from poolwright.core.wording import counted
 from poolwright.models.encoders.networks.training_record import TrainingRecord
 from poolwright.report.charts.charts import Markup, Tick, nice_top, tick_values, trace
-from poolwright.report.charts.words import counted, cut, short, written
+from poolwright.report.charts.words import cut, short, written
 from poolwright.report.figures import Plot
 from poolwright.report.images.thumbnails import Thumbnail, thumbnail
 from poolwright.report.page import resource, template

@@ -20,7 +20,7 @@ from urllib.parse import quote, urlsplit
 from poolwright.annotation.exchange.label_studio import FIELDS, VERDICT
 from poolwright.core.errors import InputError
 from poolwright.core.runtime.text_files import load_json
-from poolwright.core.wording import guarded
+from poolwright.core.wording import counted, guarded
 
 MOST_BYTES = 65_535
 """Maximum size of a HIT's page in bytes (HTMLQuestion, API reference)."""
@@ -69,7 +69,7 @@ def hit_page(
     Raises:
         InputError: the instructions do not fit and have no URL.
     """
-    many = "1 assignment" if assignments == 1 else f"{assignments} assignments"
+    many = counted(assignments, "assignment")
     names = html.escape(json.dumps(list(choices), ensure_ascii=False))
     what = "all answers that are" if several else "the answer that is"
     shown = f"      <p>Choose {what} true of the picture.</p>"

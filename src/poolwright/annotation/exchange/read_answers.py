@@ -28,8 +28,8 @@ from poolwright.annotation.verdicts import UnknownWord, Verdict, Words
 from poolwright.core.errors import InputError, did_you_mean
 from poolwright.core.runtime.csv_quotes import unclosed_quote
 from poolwright.core.runtime.text_files import decode, delimiter_of, load_json, whole_text
+from poolwright.core.wording import counted, some, unguarded
 from poolwright.core.wording import rows as in_rows
-from poolwright.core.wording import some, unguarded
 
 T = TypeVar("T")
 
@@ -63,8 +63,8 @@ class AnswerFile(Generic[T]):
     @property
     def found(self) -> str:
         """What was found: "batch.csv: 20 rows, 18 answers by 3 people; 2 rejected"."""
-        answers = "1 answer" if len(self.answers) == 1 else f"{len(self.answers):,} answers"
-        people = "1 person" if self.people == 1 else f"{self.people:,} people"
+        answers = counted(len(self.answers), "answer")
+        people = counted(self.people, "person", "people")
         rejected = f"; {self.rejected:,} rejected" if self.rejected else ""
         return f"{self.path.name}: {in_rows(self.tasks)}, {answers} by {people}{rejected}"
 

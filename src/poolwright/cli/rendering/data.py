@@ -9,6 +9,8 @@ from rich.text import Text
 
 from poolwright.cli.rendering.console import console, grid
 from poolwright.core.files import human_bytes
+from poolwright.core.wording import counted
+from poolwright.core.wording import rows as in_rows
 
 if TYPE_CHECKING:
     from poolwright.api import BuiltEncoder, Converted, Fetched, Recovery, TrainedEncoder
@@ -40,7 +42,12 @@ def print_trained(trained: TrainedEncoder) -> None:
     """Print how a training ended, and how a recipe names the encoder."""
     out, record = console(), trained.record
     done = "trained" if trained.fresh else "already trained"
-    out.print(Text(f"{trained.folder}: {done} on {record.images:,} images, {record.settings['epochs']:,} epochs"))
+    out.print(
+        Text(
+            f"{trained.folder}: {done} on {counted(record.images, 'image')}, "
+            f"{counted(record.settings['epochs'], 'epoch')}"
+        )
+    )
     for reason, rows in record.left_out.items():
         out.print(Text(f"left out {rows:,}: {reason}"))
     for name, ends in record.ends().items():
@@ -56,8 +63,8 @@ def print_fetched(fetched: Fetched) -> None:
     out = console()
     out.print(
         Text(
-            f"{fetched.folder}: {fetched.succeeded:,} images of {fetched.rows:,} rows, {fetched.shards:,} shards, "
-            f"{human_bytes(fetched.bytes)}",
+            f"{fetched.folder}: {counted(fetched.succeeded, 'image')} of {in_rows(fetched.rows)}, "
+            f"{counted(fetched.shards, 'shard')}, {human_bytes(fetched.bytes)}",
             style="bold",
         )
     )

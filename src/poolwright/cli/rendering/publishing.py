@@ -10,7 +10,7 @@ from rich.text import Text
 from poolwright.cli.rendering.console import console
 from poolwright.cli.rendering.inspecting import print_checks, print_verification
 from poolwright.core.files import human_bytes
-from poolwright.core.wording import some
+from poolwright.core.wording import counted, some
 
 if TYPE_CHECKING:
     from poolwright.api import Pulled, Pushed
@@ -32,7 +32,11 @@ def print_pushed(pushed: Pushed) -> None:
     else:
         out.print(Text("unchanged: everything was there already"))
     if pushed.removed:
-        out.print(Text(f"removed {len(pushed.removed):,} files that the release does not have: {some(pushed.removed)}"))
+        out.print(
+            Text(
+                f"removed {counted(len(pushed.removed), 'file')} that the release does not have: {some(pushed.removed)}"
+            )
+        )
     if pushed.page:
         out.print(Text(f"{pushed.page} at commit {pushed.commit}"))
 
@@ -46,7 +50,7 @@ def print_pulled(pulled: Pulled) -> None:
     out.print(Text(f"{pulled.folder}: {state}: {whole}", style="bold"))
     if pulled.left_out:
         names = some(pulled.left_out)
-        out.print(Text(f"left out {len(pulled.left_out):,} files that the release does not list: {names}"))
+        out.print(Text(f"left out {counted(len(pulled.left_out), 'file')} that the release does not list: {names}"))
     if pulled.verification is None:
         digests = ", its files as their digests say" if pulled.commit else ""
         out.print(Text(f"not a release of poolwright{digests}"))

@@ -8,6 +8,7 @@ from typing import Any
 
 from poolwright.core.state import State
 from poolwright.core.table import Table
+from poolwright.core.wording import counted
 from poolwright.models.classifiers.comparison import METRICS
 
 KIND = "classifier"
@@ -102,7 +103,7 @@ def _words(state: State, chosen: Mapping[str, Any]) -> Iterator[str]:
     yield f"Learned from {train}; compared on {validation} (split {made['split']})."
     removed = state.tables["duplicates"].num_rows
     if removed:
-        rows = "1 training row was" if removed == 1 else f"{removed:,} training rows were"
+        rows = counted(removed, "training row was", "training rows were")
         yield f"{rows} left out as near-duplicates of validation rows."
     target = made["target"]
     goal = target["goal"] if target["value"] is None else f"{target['goal']} {target['value']:.0%}"

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from poolwright.core.errors import InputError, RecipeError
+from poolwright.core.wording import counted
 from poolwright.pools.coco.json_stream import read_lists
 from poolwright.pools.readers.paths import base_name, raise_if_unreachable, stem
 
@@ -177,7 +178,7 @@ class _Reader:
             if isinstance(entry, dict):
                 take(entry)
             else:
-                self._left[f"entries of '{key}' are no objects"] += 1
+                self._left[f"entries of '{key}' that are no objects"] += 1
 
         return taken
 
@@ -210,7 +211,7 @@ class _Reader:
         if "bbox" in entry:
             self._object(entry, image)
         elif caption is None:
-            self._left["annotations have neither 'bbox' nor 'caption'"] += 1
+            self._left["annotations with neither 'bbox' nor 'caption'"] += 1
 
     def _object(self, entry: dict[str, Any], image: str | None) -> None:
         key, box, category = _id(entry.get("id")), _box(entry["bbox"]), entry.get("category_id")
@@ -227,7 +228,7 @@ class _Reader:
     def _category(self, entry: dict[str, Any]) -> None:
         key, name = entry.get("id"), _text(entry.get("name"))
         if not isinstance(key, int) or name is None:
-            self._left["entries of 'categories' have no 'id' or 'name'"] += 1
+            self._left["entries of 'categories' without 'id' or 'name'"] += 1
             return
         known = self._categories.setdefault(key, (name, _text(entry.get("supercategory"))))
         if known[0] != name:
@@ -266,16 +267,16 @@ class _Reader:
 
     def _remarks(self, objects: pa.Table, object_ends: Numbers, caption_ends: Numbers, captions: int) -> Iterator[str]:
         for words, count in self._left.items():
-            yield f"{count:,} {words}"
+            yield f"{words}: {count:,}"
         lost = len(objects) - int(object_ends[-1]) + captions - int(caption_ends[-1])
         if lost:
-            yield f"{lost:,} annotations are of images that no file of the split lists"
+            yield f"annotations of images that no file of the split lists: {lost:,}"
         unknown = sum(kind not in self._categories for kind in objects.column("category").to_pylist())
         if unknown:
-            yield f"{unknown:,} objects are of categories that no file of the split lists"
+            yield f"objects of categories that no file of the split lists: {unknown:,}"
         bare = int(((np.diff(object_ends) == 0) & (np.diff(caption_ends) == 0)).sum())
         if bare:
-            yield f"{bare:,} of {self._rows:,} images have no annotation"
+            yield f"images without annotation: {bare:,} of {self._rows:,}"
         if self._fields:
             listed = ", ".join(f"'{name}' ({count:,})" for name, count in sorted(self._fields.items()))
             yield f"fields of annotations that are not read: {listed}"

@@ -11,13 +11,14 @@ from poolwright.core.files import human_bytes
 from poolwright.core.pool import FOLLOWED
 from poolwright.core.results.measured import Measured
 from poolwright.core.table import TableRecord
+from poolwright.core.wording import counted
 from poolwright.release.card.about import About
 from poolwright.release.card.datasheet.datasheet import DATASHEET
 from poolwright.release.card.examples import Example, examples_section
 from poolwright.release.card.facts.facts import ReleaseFacts
 from poolwright.release.card.figures.draw import FUNNEL, SIMILARITIES
 from poolwright.release.card.header import header
-from poolwright.release.card.markdown import code, counted, fenced, grid, plain
+from poolwright.release.card.markdown import code, fenced, grid, plain
 from poolwright.release.card.presentation import Presentation
 from poolwright.release.card.sections.accuracy import accuracy_section
 from poolwright.release.card.sections.author import citation_section, contact_section, personal_section, use_section
@@ -131,7 +132,7 @@ class DatasetCard:
         classes = [value for value, _ in self.statistics.counts(LABEL) if value is not None]
         count = len(release.classes) if release.domains else len(classes) if self._has(LABEL) else 0
         if count:
-            facts.append(f"{count:,} {'class' if count == 1 else 'classes'}")
+            facts.append(counted(count, "class", "classes"))
         if release.domains:
             facts.append(counted(len(release.domains), "domain"))
         if len(release.splits) > 1:

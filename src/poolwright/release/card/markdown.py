@@ -48,11 +48,6 @@ def share(part: int, whole: int) -> str:
     return f"{value:.1f}%"
 
 
-def counted(count: int, noun: str) -> str:
-    """Format a count with its noun: '1 row', '2 rows'."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def number(value: float | None) -> str:
     """Format a measured number with four significant digits; '' for None."""
     return "" if value is None else f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"

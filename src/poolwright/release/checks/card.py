@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
+from poolwright.core.wording import counted
 from poolwright.release.card.card import CARD
 from poolwright.release.card.header import size_category
-from poolwright.release.card.markdown import counted
 from poolwright.release.card.sections.leaks import leaks_section
 from poolwright.release.checks.result import Findings
 from poolwright.release.record import ReleaseRecord

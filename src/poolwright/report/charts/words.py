@@ -78,8 +78,3 @@ def written(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     return str(value)
-
-
-def counted(number: int, noun: str) -> str:
-    """Format a count with its noun: '1 part', '2,000 parts'."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

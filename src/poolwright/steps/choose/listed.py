@@ -25,7 +25,7 @@ from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome
-from poolwright.core.wording import some
+from poolwright.core.wording import counted, some
 from poolwright.kernels.selection.lookup.met import Met, NothingMet
 from poolwright.kernels.selection.lookup.value_index import ValueIndex
 from poolwright.kernels.selection.spelling import as_spelled, loosely
@@ -162,7 +162,8 @@ class ListedStep(KeyedStep):
     def _state(self, entries: pa.Table, met: np.ndarray, unmet: Sequence[str]) -> State:
         count = int((~met).sum())
         more = ", ..." if count > len(unmet) else ""
-        words = f"{count:,} of {len(met):,} entries met no row: {', '.join(unmet)}{more}" if count else ""
+        of = counted(len(met), "entry", "entries")
+        words = f"{count:,} of {of} met no row: {', '.join(unmet)}{more}" if count else ""
         if words and self.strict:
             raise InputError(f"{self.verb}: {words}; correct the list, or leave out strict: true")
         values = {"by": self.by, "entries": len(met), "unmet": count, "words": words}
@@ -179,7 +180,7 @@ class ListedStep(KeyedStep):
 
     def learned(self, state: State) -> str:
         count = state.values["entries"]
-        words = f"a list of {count:,} {'entry' if count == 1 else 'entries'} of {self.by}"
+        words = f"a list of {counted(count, 'entry', 'entries')} of {self.by}"
         return f"{words}; {state.values['words']}" if state.values["words"] else words
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poolwright.core.errors import StepError
+from poolwright.core.wording import counted
 from poolwright.core.wording import rows as in_rows
 from poolwright.kernels.selection.apportion import apportion
 
@@ -238,4 +239,4 @@ def _advice(short: npt.NDArray[np.bool_], parameter: str, wanted: SetSizes) -> s
 
 def _more(short: npt.NDArray[np.bool_]) -> str:
     others = int(short.sum()) - 1
-    return f"so it is in {others:,} more {'class' if others == 1 else 'classes'}; " if others else ""
+    return f"so it is in {counted(others, 'more class', 'more classes')}; " if others else ""

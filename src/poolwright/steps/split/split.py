@@ -18,6 +18,7 @@ from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.core.wording import counted
 from poolwright.core.wording import groups as in_groups
 from poolwright.core.wording import rows as in_rows
 from poolwright.kernels.selection.by_group.many_groups import group_table
@@ -258,7 +259,7 @@ class _SplitOf:
 def _copies_in_words(files: int) -> str:
     if not files:
         return ""
-    many = "1 file has copies" if files == 1 else f"{files:,} files have copies"
+    many = counted(files, "file has copies", "files have copies")
     return f"; {many} (equal sha256) in several splits, which group: {SHA256} keeps together"
 
 

@@ -12,9 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 from poolwright.core.table import StepRecord, TableRecord
-from poolwright.core.wording import some
+from poolwright.core.wording import counted, some
 from poolwright.release.card.facts.facts import ReleaseFacts
-from poolwright.release.card.markdown import counted
 from poolwright.release.lineage import Lineage
 from poolwright.release.record import digest_of
 

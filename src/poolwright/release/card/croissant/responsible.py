@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from poolwright.core.wording import counted
 from poolwright.release.card.facts.dropped import dropped_rows
 from poolwright.release.card.facts.facts import ReleaseFacts
-from poolwright.release.card.markdown import counted
 
 
 def responsible(facts: ReleaseFacts) -> dict[str, Any]:

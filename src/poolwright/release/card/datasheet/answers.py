@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from poolwright.core.columns import LABEL, LICENSE, SHA256, SPLIT, URL
 from poolwright.core.pool import FOLLOWED
+from poolwright.core.wording import counted
 from poolwright.release.card.facts.dropped import dropped_rows
 from poolwright.release.card.facts.facts import ReleaseFacts
-from poolwright.release.card.markdown import code, counted, plain, share
+from poolwright.release.card.markdown import code, plain, share
 
 _MOST_VALUES = 12
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from poolwright.core.documents import DOCUMENTS, FOLDER
 from poolwright.core.table import StepRecord, Table
-from poolwright.release.card.markdown import counted
+from poolwright.core.wording import counted
 from poolwright.release.lineage import Lineage
 
 CERTIFICATE = "certificate"
@@ -43,7 +43,7 @@ class HumanWork:
     @property
     def words(self) -> str:
         """The people and their verdicts, in words."""
-        who = ("1 person" if self.people == 1 else f"{self.people:,} people") if self.people else "people"
+        who = counted(self.people, "person", "people") if self.people else "people"
         return f"{who}, {counted(self.verdicts, 'verdict')} on {counted(self.rows, 'row')}"
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from poolwright.release.card.markdown import code, counted, folded, grid, plain, share
+from poolwright.core.wording import counted
+from poolwright.release.card.markdown import code, folded, grid, plain, share
 from poolwright.release.domain_counts import DomainCounts
 
 COUNTS = "domain_by_class.csv"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from poolwright.release.card.markdown import counted
+from poolwright.core.wording import counted
 from poolwright.release.data.image_changes import ORIGINAL
 from poolwright.release.record import ReleaseRecord
 

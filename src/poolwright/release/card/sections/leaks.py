@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from poolwright.core.results.leaks import Leak
-from poolwright.release.card.markdown import code, counted, grid, plain, share
+from poolwright.core.wording import counted
+from poolwright.release.card.markdown import code, grid, plain, share
 from poolwright.release.record import ReleaseRecord
 
 HEAD = "## Leakage"

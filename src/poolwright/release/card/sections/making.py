@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from poolwright.core.files import human_bytes
 from poolwright.core.table import FunnelRow, StepRecord, TableRecord
-from poolwright.release.card.markdown import code, counted, grid, plain
+from poolwright.core.wording import counted
+from poolwright.release.card.markdown import code, grid, plain
 from poolwright.release.lineage import Lineage
 
 FUNNEL_FILE = "funnel.md"

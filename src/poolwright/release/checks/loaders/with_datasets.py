@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from poolwright.core.columns import IMAGE
-from poolwright.release.card.markdown import counted
+from poolwright.core.wording import counted
 from poolwright.release.card.sections.loading import is_loaded_by_split
 from poolwright.release.checks.loaders.loader import importing
 from poolwright.release.checks.loaders.sampling import ROWS, SMALL, ends, spread

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from poolwright.core.columns import UID
-from poolwright.release.card.markdown import counted
+from poolwright.core.wording import counted
 from poolwright.release.checks.loaders.loader import importing
 from poolwright.release.checks.result import Findings, Skip
 from poolwright.release.data.features import FILE_NAME

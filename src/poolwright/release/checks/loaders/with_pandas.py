@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from poolwright.release.card.markdown import counted
+from poolwright.core.wording import counted
 from poolwright.release.checks.loaders.loader import importing
 from poolwright.release.checks.loaders.sampling import ROWS, SMALL, spread
 from poolwright.release.checks.result import Findings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from poolwright.release.card.markdown import counted
+from poolwright.core.wording import counted
 from poolwright.release.checks.loaders.loader import importing
 from poolwright.release.checks.loaders.sampling import ends
 from poolwright.release.checks.result import Findings

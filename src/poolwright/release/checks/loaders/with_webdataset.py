@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from poolwright.release.card.markdown import counted
+from poolwright.core.wording import counted
 from poolwright.release.checks.loaders.loader import importing
 from poolwright.release.checks.loaders.sampling import ROWS, SMALL, ends, spread
 from poolwright.release.checks.result import Findings

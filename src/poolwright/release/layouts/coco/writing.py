@@ -12,7 +12,7 @@ import pyarrow as pa
 from poolwright.core.columns import LICENSE, SHA256, UID, URL
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
-from poolwright.release.card.markdown import counted
+from poolwright.core.wording import counted
 from poolwright.release.data.features import FILE_NAME
 from poolwright.release.data.image_changes import ChangedImage
 from poolwright.release.data.image_files import MetadataFile, image_stems, released_rows, write_image
