@@ -17,7 +17,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from poolwright.core.errors import InputError, RecipeError
-from poolwright.core.wording import counted
 from poolwright.pools.coco.json_stream import read_lists
 from poolwright.pools.readers.paths import base_name, raise_if_unreachable, stem
 
