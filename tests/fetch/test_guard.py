@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from poolwright.core.errors import RecipeError
 from poolwright.fetch.http.addresses import METADATA, AddressGuard
-from poolwright.fetch.http.connections import proxy_url
+from poolwright.fetch.http.network import proxy_url
 from poolwright.fetch.http.urls import parse_url, redirected
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import Failure

@@ -108,7 +108,7 @@ def test_a_tunnel_through_a_proxy(
         rows = get(f"https://{NAME}/ok/1", "https://other.test/ok/2", proxy=address, allow_private=False)
         proxy.shutdown()
     assert [row["error_class"] for row in rows] == [None, "tls_failed"]
-    assert proxy.asked[0].startswith(b"CONNECT pictures.test:443 HTTP/1.1\r\nHost: pictures.test:443\r\n")
+    assert proxy.asked[0].startswith(b"CONNECT pictures.test:443 HTTP/1.1\r\nHost: pictures.test\r\n")
     assert b"Proxy-Authorization: Basic bWU6cEBzcw==\r\n" in proxy.asked[0]
 
 

@@ -16,9 +16,7 @@ from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.fetch.centre import OwnCentre
 from poolwright.fetch.feed import SourceFeed, shards_to_fetch
 from poolwright.fetch.fetcher import Fetcher, run_async
-from poolwright.fetch.http.connections import proxy_url
-from poolwright.fetch.http.network import Resolve, SystemResolver
-from poolwright.fetch.http.urls import import_idna
+from poolwright.fetch.http.network import Resolve, SystemResolver, check_installed, proxy_url
 from poolwright.fetch.nodes.driver import fetch_on_nodes
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import SUCCESS, FetchOutcome
@@ -116,7 +114,7 @@ def fetch_images(
         InputError: the source cannot be read.
         PoolwrightError: the run itself failed, for example on a full disk; the same call continues.
     """
-    import_idna()
+    check_installed()
     proxy_url(options)
     opened = open_source(source, options)
     folder = FetchFolder(to, options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from time import monotonic
@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 from poolwright.fetch.centre import Centre
 from poolwright.fetch.feed import OpenShard, ShardFeed, ShardRows
-from poolwright.fetch.http.connections import Connections
 from poolwright.fetch.http.contents import Inspector
 from poolwright.fetch.http.digests import algorithm_of, matches, read_digest
 from poolwright.fetch.http.host_rules import KnownHosts
@@ -97,9 +96,11 @@ class Fetcher:
         Raises:
             PoolwrightError, OSError: the run itself failed; finished work is kept.
         """
+        from poolwright.fetch.http.connections import Connections
+
         self._finishing, self._looking = asyncio.Lock(), asyncio.Semaphore(_LOOKED_AT)
         try:
-            with closing(Connections(self.options, self.resolve)) as connections:
+            async with Connections(self.options, self.resolve) as connections:
                 self._requests = Requests(connections, self.options)
                 self._hosts = KnownHosts(self._requests, self.options, self._requests.names, self._centre)
                 await self._loop(feed)

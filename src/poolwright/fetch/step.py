@@ -23,7 +23,7 @@ from poolwright.core.step import Kind, Outcome, Reason
 from poolwright.core.table import Table
 from poolwright.core.wording import counted
 from poolwright.core.wording import rows as in_rows
-from poolwright.fetch.http.urls import import_idna
+from poolwright.fetch.http.network import check_installed
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import CLASSES
 from poolwright.fetch.rows import FETCH_ERROR, FetchedRows, with_outcomes
@@ -90,7 +90,7 @@ class Fetch(FetchOptions, SourceStep):
         return (self.url, FETCH_ERROR)
 
     def check_files(self, given: pa.Schema) -> None:
-        import_idna()
+        check_installed()
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
         for name in self.needs():

@@ -1,28 +1,29 @@
-"""Open connections to checked addresses, or to a proxy, and keep them open for the next request to the same origin.
+"""Send requests by aiohttp, to checked addresses only or to a proxy, on connections that are kept open.
 
-Host header and TLS server name are those of the name, not of its address. No proxy settings of the environment are read
-unless they are asked for.
+Each name is resolved once and only a checked address is used, so that a name cannot resolve to one address for the
+check and to another for the connection (DNS rebinding). aiohttp follows no redirects here, keeps no cookies,
+decompresses nothing, and reads no settings of the environment.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
 import socket
-from base64 import b64encode
-from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
-from time import monotonic
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit
 
-from poolwright.core.errors import RecipeError
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
 from poolwright.fetch.http.addresses import AddressGuard
-from poolwright.fetch.http.connection import Connection, Response
-from poolwright.fetch.http.network import Names, Resolve
-from poolwright.fetch.http.tls import is_refusal, tls_context
+from poolwright.fetch.http.headers import Headers
+from poolwright.fetch.http.heads import CleanHeads
+from poolwright.fetch.http.network import Names, Resolve, literal_address, proxy_url
+from poolwright.fetch.http.tls import tls_context
 from poolwright.fetch.http.urls import RequestTarget
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import Failure
@@ -31,13 +32,32 @@ _TRIED = 3
 """Addresses of a name that are tried."""
 
 _KEPT_SECONDS = 10.0
-_RECEIVED_AT_ONCE = 256 << 10
-_PROXY_PORTS = {"http": 80, "https": 443}
-Origin = tuple[str, str, int]
+_LONGEST_LINE = 64 << 10
+_MOST_LINES = 1_000
+_BROKE = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+
+
+@dataclass(frozen=True)
+class Response:
+    """The response to a request; iterate it for the pieces of its body, as they were sent.
+
+    Attributes:
+        length: bytes of the body, if they are known before.
+    """
+
+    status: int
+    headers: Headers
+    length: int | None
+    body: AsyncIterator[bytes]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self.body
 
 
 class Connections:
     """Connections kept open for the next request to the same origin, as many as requests run at once.
+
+    Use it as an asynchronous context.
 
     Args:
         options: timeouts, TLS, the proxy, and which addresses are allowed.
@@ -48,163 +68,131 @@ class Connections:
     """
 
     def __init__(self, options: FetchOptions, resolve: Resolve) -> None:
-        proxy = proxy_url(options)
-        self._proxy = urlsplit(proxy) if proxy else None
+        self._proxy, self._timeout = proxy_url(options), options.timeout
         self._names = Names(AddressGuard.of(options.allow_private, options.allow_networks), resolve, options.timeout)
-        self._timeout, self._most = options.timeout, options.concurrency
-        self._tls = tls_context(options.verify_tls)
-        self._buffer = memoryview(bytearray(_RECEIVED_AT_ONCE))
-        self._idle: OrderedDict[Connection, Origin] = OrderedDict()  # longest idle first
-        self._by_origin: dict[Origin, list[Connection]] = {}
+        connector = _Connector(
+            resolver=None if self._proxy else _Checked(self._names),
+            use_dns_cache=False,
+            ssl=tls_context(options.verify_tls),
+            limit=0,
+            keepalive_timeout=_KEPT_SECONDS,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=options.timeout, sock_read=options.timeout),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            max_line_size=_LONGEST_LINE,
+            max_field_size=_LONGEST_LINE,
+            max_headers=_MOST_LINES,
+            middlewares=[_once],
+        )
+
+    async def __aenter__(self) -> Connections:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
 
     @asynccontextmanager
-    async def get(self, target: RequestTarget, fields: bytes) -> AsyncIterator[Response]:
-        """Yield the response to a request, and close the connection after use if it cannot be reused.
+    async def get(self, target: RequestTarget, headers: Mapping[str, str]) -> AsyncIterator[Response]:
+        """Yield the response to a request.
 
         Args:
             target: target of the request.
-            fields: header lines besides Host, each with its line end.
+            headers: headers besides Host.
 
         Raises:
-            Failure: there is no connection, or no response.
+            Failure: there is no connection or no response, or it breaks off while it is read.
         """
-        proxied = self._proxy is not None and target.scheme == "http"
-        origin = ("", "", 0) if proxied else (target.scheme, target.host, target.port)
-        path = target.url if proxied else target.path
-        connection = self._reuse(origin) or await self._open(target)
-        response = None
+        if self._proxy is None and literal_address(target.host):  # aiohttp resolves names alone
+            await self._names.addresses(target.host, target.port)
+        url = URL(target.url, encoded=True)
+        with self._failing():
+            async with self._session.get(url, headers=headers, allow_redirects=False, proxy=self._proxy) as response:
+                received, body = Headers(response.raw_headers), response.content.iter_any()
+                yield Response(response.status, received, response.content_length, body)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Turn the errors of aiohttp into a `Failure`."""
         try:
-            request = f"GET {path} HTTP/1.1\r\nHost: {target.authority}\r\n".encode() + fields
-            if proxied:
-                request += self._credentials()
-            response = await connection.respond(request + b"\r\n")
-            yield response
-        finally:
-            if response is not None and response.is_reusable():
-                self._keep(origin, connection)
-            else:
-                connection.close()
-
-    def _reuse(self, origin: Origin) -> Connection | None:
-        waiting = self._by_origin.get(origin, [])
-        while waiting:
-            connection = waiting.pop()
-            del self._idle[connection]
-            if connection.is_open() and monotonic() - connection.idle_since < _KEPT_SECONDS:
-                return connection
-            connection.close()
-        self._by_origin.pop(origin, None)
-        return None
-
-    def _keep(self, origin: Origin, connection: Connection) -> None:
-        connection.idle_since = monotonic()
-        self._idle[connection] = origin
-        self._by_origin.setdefault(origin, []).append(connection)
-        if len(self._idle) > self._most:
-            oldest, home = self._idle.popitem(last=False)
-            self._by_origin[home].remove(oldest)
-            if not self._by_origin[home]:
-                del self._by_origin[home]
-            oldest.close()
-
-    def close(self) -> None:
-        """Close all idle connections."""
-        while self._idle:
-            self._idle.popitem()[0].close()
-        self._by_origin.clear()
-
-    async def _open(self, target: RequestTarget) -> Connection:
-        if self._proxy is not None:
-            return await self._open_through(self._proxy, target)
-        addresses = await self._names.addresses(target.host, target.port)
-        sock = await self._connect(addresses[:_TRIED], target.port)
-        return await self._start(sock, target.host if target.scheme == "https" else None)
-
-    async def _open_through(self, proxy: SplitResult, target: RequestTarget) -> Connection:
-        """Open a connection to the proxy; for https, with a tunnel to the target."""
-        host, port = proxy.hostname or "", proxy.port or _PROXY_PORTS[proxy.scheme]
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise Failure("connect_failed", f"proxy {host}: {error.strerror or error}") from None
-        sock = await self._connect([str(entry[4][0]) for entry in found][:_TRIED], port)
-        connection = await self._start(sock, host if proxy.scheme == "https" else None)
-        if target.scheme == "http":
-            return connection
-        authority = f"[{target.host}]" if ":" in target.host else target.host
-        lines = f"CONNECT {authority}:{target.port} HTTP/1.1\r\nHost: {authority}:{target.port}\r\n".encode()
-        try:
-            response = await connection.respond(lines + self._credentials() + b"\r\n")
-            if response.status // 100 != 2:
-                raise Failure("connect_failed", f"proxy {host}: HTTP {response.status}")
-            async with self._connecting(self._timeout):
-                await connection.start_tls(self._tls, target.host)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _credentials(self) -> bytes:
-        """Return the header line with the user name of the proxy, if it has one."""
-        if self._proxy is None or not self._proxy.username:
-            return b""
-        user = f"{unquote(self._proxy.username)}:{unquote(self._proxy.password or '')}"
-        return b"Proxy-Authorization: Basic " + b64encode(user.encode()) + b"\r\n"
-
-    async def _connect(self, addresses: list[str], port: int) -> socket.socket:
-        """Connect to the first address that answers."""
-        for address in addresses[:-1]:
-            try:
-                return await self._connect_to(address, port, self._timeout / len(addresses))
-            except Failure:
-                continue
-        return await self._connect_to(addresses[-1], port, self._timeout)
-
-    async def _connect_to(self, address: str, port: int, seconds: float) -> socket.socket:
-        sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            sock.setblocking(False)
-            async with self._connecting(seconds):
-                await asyncio.get_running_loop().sock_connect(sock, (address, port))
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-
-    async def _start(self, sock: socket.socket, host: str | None) -> Connection:
-        """Start HTTP on a socket; with TLS if it is for a host."""
-        tls: dict[str, Any] = {"ssl": self._tls, "server_hostname": host} if host else {}
-        try:
-            async with self._connecting(self._timeout):
-                loop = asyncio.get_running_loop()
-                make = partial(Connection, self._timeout, self._buffer)
-                _, connection = await loop.create_connection(make, sock=sock, **tls)
-        except BaseException:
-            sock.close()
-            raise
-        return connection
-
-    @asynccontextmanager
-    async def _connecting(self, seconds: float) -> AsyncIterator[None]:
-        """Turn what goes wrong while connecting into a `Failure`."""
-        try:
-            async with asyncio.timeout(seconds):
-                yield
-        except TimeoutError:
+            yield
+        except aiohttp.ConnectionTimeoutError:
             raise Failure("connect_timeout", f"no connection within {self._timeout:g} s") from None
-        except OSError as error:
-            kind = "tls_failed" if is_refusal(error) else "connect_failed"
-            raise Failure(kind, str(error) or type(error).__name__) from None
+        except aiohttp.ServerTimeoutError:
+            raise Failure("read_timeout", f"silent for {self._timeout:g} s") from None
+        except aiohttp.ClientHttpProxyError as error:
+            raise Failure("connect_failed", f"proxy {URL(self._proxy or '').host}: HTTP {error.status}") from None
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise Failure("tls_failed", str(error.certificate_error)) from None
+        except aiohttp.ClientConnectorError as error:
+            refused = isinstance(error.os_error, ssl.SSLError) and not isinstance(error.os_error, _BROKE)
+            raise Failure("tls_failed" if refused else "connect_failed", _words(error.os_error)) from None
+        except aiohttp.ClientPayloadError as error:
+            raise _broken_off(error) from None
+        except aiohttp.ServerDisconnectedError:
+            raise Failure("connection_lost", "ended without a response") from None
+        except aiohttp.ClientOSError as error:
+            raise Failure("connection_lost", _words(error)) from None
+        except aiohttp.ClientResponseError as error:
+            raise Failure("bad_response", " ".join(error.message.split())[:200]) from None
 
 
-def proxy_url(options: FetchOptions) -> str | None:
-    """Return the proxy to use, if any; that of the environment only for 'env'."""
-    if options.proxy == "env":
-        names = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
-        found = next((os.environ[name] for name in names if os.environ.get(name)), None)
-        if not found:
-            raise RecipeError("proxy: env, but HTTPS_PROXY is not set; name the proxy, or leave it out")
-        return found
-    if options.proxy and not options.proxy.startswith(("http://", "https://")):
-        raise RecipeError(f"proxy '{options.proxy}': needs http:// or https://")
-    return options.proxy
+class _Connector(aiohttp.TCPConnector):
+    """Opens connections on which the heads of responses are cleaned."""
+
+    async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:
+        connection = await super().connect(req, traces, timeout)
+        if connection.transport is not None and connection.protocol is not None:
+            protocol = connection.transport.get_protocol()
+            if not isinstance(protocol, CleanHeads):
+                protocol = CleanHeads(protocol, surplus=connection.protocol.force_close)
+                connection.transport.set_protocol(protocol)
+            protocol.expect_head()
+        return connection
+
+
+class _Checked(AbstractResolver):
+    """Gives a few addresses of a name, all of which may be connected to."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+
+    async def resolve(self, host: str, port: int = 0, family: int = socket.AF_INET) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in (await self._names.addresses(host, port))[:_TRIED]
+        ]
+
+    async def close(self) -> None:
+        """Release nothing: the names belong to the connections."""
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Send a request once: aiohttp would send it again at once if the server hangs up, whatever a host may be asked."""
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except aiohttp.ServerDisconnectedError:
+        raise Failure("connection_lost", "ended without a response") from None
+    except aiohttp.ClientOSError as error:
+        raise Failure("connection_lost", _words(error)) from None
+
+
+def _broken_off(error: aiohttp.ClientPayloadError) -> Failure:
+    return Failure("connection_lost", str(error))
+
+
+def _words(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__

@@ -1,79 +1,122 @@
-"""Parse the head of a response, passing over what cannot be read, as browsers, curl and urllib do.
+"""Clean the head of a response before it is parsed: parsers refuse a whole response for one line that is not valid.
 
-RFC 9112 asks for two of these repairs: no space before the colon (5.1), and a space for a bare CR (2.2).
+Browsers, curl and urllib pass over a header line that cannot be read. RFC 9112 asks for two of these repairs: no space
+before the colon (5.1), and a space for a bare CR (2.2).
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable
 
-from poolwright.fetch.outcome import Failure
-
-HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
-_STATUS = re.compile(rb"HTTP/(\d\.\d) +(\d{3})(?: .*)?", re.DOTALL)
+_LONGEST = 64 << 10
+_END = re.compile(rb"\r?\n\r?\n")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:(.*)", re.DOTALL)
-_UNREADABLE = re.compile(rb"[\x00\r\x0b\x0c]")
 _LENGTH = re.compile(rb"\d{1,20}(\s*,\s*\d{1,20})*")
+_LENGTHS = re.compile(rb"\r\nContent-Length: (\d+)")
+_UNREADABLE = re.compile(rb"[\x00\r\x0b\x0c]")
+_INTERIM = re.compile(rb"HTTP/\S+ +1(?!01)\d\d\b")
+_SAYS_NOTHING = (b"", b"identity")
 
 
-@dataclass(frozen=True)
-class ResponseHead:
-    """Status line and header lines of a response.
+def clean_head(head: bytes) -> bytes:
+    """Return a status line and its header lines, without those that cannot be read.
 
-    Attributes:
-        version: such as b'1.1'.
-        status: three digits.
-        fields: name and value of each header line that can be read, but for those of lengths and transfer encodings.
-        lengths: the lengths that Content-Length gives; lengths that are not numbers are passed over.
-        codings: words of Transfer-Encoding in lower case, each once, without 'identity'.
+    Also left out are lengths that are not numbers or are said again, and transfer encodings that say nothing:
+    'identity', or 'chunked' a second time. With a transfer encoding, lengths are left out (RFC 9112, 6.3).
     """
-
-    version: bytes
-    status: int
-    fields: tuple[tuple[bytes, bytes], ...]
-    lengths: frozenset[int]
-    codings: tuple[bytes, ...]
-
-
-def parse_head(head: bytes) -> ResponseHead:
-    """Parse the bytes before the empty line that ends a head.
-
-    Raises:
-        Failure: bad_response, if they do not begin with a status line.
-    """
-    first, *lines = head.replace(b"\r\n", b"\n").split(b"\n")
-    line = _STATUS.fullmatch(_UNREADABLE.sub(b" ", first))
-    if line is None:
-        raise Failure("bad_response", f"begins with {head[:40]!r}, which is no status line of HTTP/1.1")
-    fields: list[tuple[bytes, bytes]] = []
-    lengths: list[bytes] = []
+    status, *lines = head.replace(b"\r\n", b"\n").split(b"\n")
+    kept: list[bytes] = []
     codings: list[bytes] = []
-    for name, value in _fields(lines):
-        lower = name.lower()
-        if lower == b"transfer-encoding":
-            codings += [word.strip().lower() for word in value.split(b",")]
-        elif lower == b"content-length":
-            lengths += value.split(b",") if _LENGTH.fullmatch(value) else []
-        else:
-            fields.append((name, value))
-    words = dict.fromkeys(word for word in codings if word not in (b"", b"identity"))
-    return ResponseHead(line[1], int(line[2]), tuple(fields), frozenset(map(int, lengths)), tuple(words))
-
-
-def _fields(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
-    """Return name and value of every line that can be read; a line that begins with a space continues the last one."""
-    found: list[tuple[bytes, bytes]] = []
-    kept = False  # whether the line that a continuation belongs to was kept
+    lengths: list[bytes] = []
+    before = False  # whether the line that a continuation belongs to was kept
     for line in lines:
         if line[:1] in (b" ", b"\t"):
-            if kept:
-                name, value = found[-1]
-                found[-1] = name, value + b" " + _UNREADABLE.sub(b" ", line).strip()
+            if before:
+                kept[-1] += b" " + _UNREADABLE.sub(b" ", line).strip()
             continue
         field = _FIELD.fullmatch(line)
-        kept = field is not None
-        if field is not None:
-            found.append((field[1], _UNREADABLE.sub(b" ", field[2]).strip()))
-    return found
+        before = False
+        if field is None:
+            continue
+        name, value = field[1].lower(), _UNREADABLE.sub(b" ", field[2]).strip()
+        if name == b"transfer-encoding":
+            codings += [word.strip().lower() for word in value.split(b",")]
+        elif name == b"content-length":
+            lengths += [word.strip() for word in value.split(b",")] if _LENGTH.fullmatch(value) else []
+        else:
+            kept.append(field[1] + b": " + value)
+            before = True
+    codings = [word for word in dict.fromkeys(codings) if word not in _SAYS_NOTHING]
+    if codings:
+        kept.append(b"Transfer-Encoding: " + b", ".join(codings))
+    else:
+        kept += [b"Content-Length: " + length for length in dict.fromkeys(lengths)]
+    return b"\r\n".join([_UNREADABLE.sub(b" ", status), *kept])
+
+
+class CleanHeads(asyncio.Protocol):
+    """Passes what arrives on a connection to a protocol, the heads of responses cleaned.
+
+    Args:
+        protocol: parses the responses.
+        surplus: called if more arrives than a response has.
+    """
+
+    def __init__(self, protocol: asyncio.BaseProtocol, surplus: Callable[[], None]) -> None:
+        assert isinstance(protocol, asyncio.Protocol)
+        self._surplus = surplus
+        self._protocol = protocol
+        self._in_head, self._begun = False, b""
+        self._left: int | None = None  # bytes of the body that are to come, if they are known
+        self.connection_made = protocol.connection_made  # type: ignore[method-assign]
+        self.pause_writing = protocol.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = protocol.resume_writing  # type: ignore[method-assign]
+
+    def expect_head(self) -> None:
+        """Clean what arrives next, up to the end of a head; a request is about to be sent."""
+        self._in_head, self._left = True, None
+
+    def data_received(self, data: bytes) -> None:
+        ready = b""
+        while self._in_head:
+            data = (self._begun + data).lstrip(b"\r\n")
+            self._begun = b""
+            end = _END.search(data)
+            if end is None:
+                self._in_head = len(data) <= _LONGEST
+                if self._in_head:
+                    self._begun, data = data, b""
+                break
+            head, data = clean_head(data[: end.start()]), data[end.end() :]
+            ready += head + b"\r\n\r\n"
+            self._in_head = _INTERIM.match(head) is not None
+            lengths = _LENGTHS.findall(head)
+            self._left = int(lengths[0]) if len(lengths) == 1 else None
+        if ready or data:
+            self._protocol.data_received(ready + self._within_length(data))
+
+    def _within_length(self, data: bytes) -> bytes:
+        """Cut off what a server sends after the end of a body, as browsers do; the connection is not used again."""
+        if self._left is None:
+            return data
+        if len(data) > self._left:
+            self._surplus()
+        data = data[: self._left]
+        self._left -= len(data)
+        return data
+
+    def eof_received(self) -> bool | None:
+        self._flush()
+        return self._protocol.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._flush()
+        self._protocol.connection_lost(exc)
+
+    def _flush(self) -> None:
+        """Pass on the beginning of a head, so that the parser can say what is wrong with it."""
+        begun, self._begun = self._begun, b""
+        if begun:
+            self._protocol.data_received(begun)

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import socket
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from time import monotonic
 from typing import Any
 
+from poolwright.core.errors import MissingExtra, RecipeError
 from poolwright.fetch.http.addresses import AddressGuard
+from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import Failure
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -23,6 +27,17 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 _REMEMBERED = 20_000
 _SECONDS = 120.0
 _TEMPORARY = {getattr(socket, name) for name in ("EAI_AGAIN", "EAI_SYSTEM", "EAI_MEMORY") if hasattr(socket, name)}
+
+
+def check_installed() -> None:
+    """Check that the libraries are installed that requests need.
+
+    Raises:
+        MissingExtra: one of them is not.
+    """
+    for name in ("aiohttp", "idna", "truststore"):
+        if find_spec(name) is None:
+            raise MissingExtra("idna", f"fetching images ({name})")
 
 
 class SystemResolver:
@@ -113,3 +128,20 @@ def literal_address(host: str) -> str | None:
         return socket.inet_ntoa(socket.inet_aton(host))
     except OSError:
         return "127.0.0.1" if host.removesuffix(".") == "localhost" else None
+
+
+def proxy_url(options: FetchOptions) -> str | None:
+    """Return the proxy to use, if any; that of the environment only for 'env'.
+
+    Raises:
+        RecipeError: it is not valid, or the environment names none.
+    """
+    if options.proxy == "env":
+        names = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
+        found = next((os.environ[name] for name in names if os.environ.get(name)), None)
+        if not found:
+            raise RecipeError("proxy: env, but HTTPS_PROXY is not set; name the proxy, or leave it out")
+        return found
+    if options.proxy and not options.proxy.startswith(("http://", "https://")):
+        raise RecipeError(f"proxy '{options.proxy}': needs http:// or https://")
+    return options.proxy

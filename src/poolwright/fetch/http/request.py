@@ -11,12 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from poolwright.core.images.image import has_signature
 from poolwright.fetch.http.addresses import AddressGuard
-from poolwright.fetch.http.connection import Response
-from poolwright.fetch.http.connections import Connections
 from poolwright.fetch.http.encodings import decoder
 from poolwright.fetch.http.headers import Headers, opted_out, retry_after
 from poolwright.fetch.http.host_rules import HostPage
@@ -24,6 +22,9 @@ from poolwright.fetch.http.network import literal_address
 from poolwright.fetch.http.urls import RequestTarget, redirected
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import Failure
+
+if TYPE_CHECKING:
+    from poolwright.fetch.http.connections import Connections, Response
 
 USER_AGENT = f"poolwright/{version('poolwright')} (+https://pypi.org/project/poolwright/)"
 
@@ -73,7 +74,7 @@ class Requests:
         self.connections, self.options = connections, options
         self._guard = AddressGuard.of(options.allow_private, options.allow_networks) if options.proxy else None
         agent = options.user_agent or USER_AGENT
-        self._agent, self.names = agent.encode("latin-1", "replace"), ("poolwright", re.split("[/ ]", agent)[0])
+        self._agent, self.names = agent, ("poolwright", re.split("[/ ]", agent)[0])
 
     async def get(self, target: RequestTarget, seconds: float) -> Reply:
         """Return the response of a target.
@@ -86,7 +87,7 @@ class Requests:
             Failure: the response has no image.
         """
         with self._failing():
-            async with asyncio.timeout(seconds), self._response(target, b"image/*,*/*;q=0.5") as response:
+            async with asyncio.timeout(seconds), self._response(target, "image/*,*/*;q=0.5") as response:
                 return await self._read(target, response)
 
     async def page(self, target: RequestTarget, most: int) -> HostPage:
@@ -100,7 +101,7 @@ class Requests:
             Failure: the host cannot be reached, or breaks off.
         """
         with self._failing():
-            async with asyncio.timeout(self.options.total), self._response(target, b"*/*") as response:
+            async with asyncio.timeout(self.options.total), self._response(target, "*/*") as response:
                 if response.status in _REDIRECTS:
                     return _moved(response.status, target, response.headers)
                 body, unpack = b"", decoder(response.headers.every("content-encoding"), most)
@@ -126,11 +127,11 @@ class Requests:
         except Exception as error:
             raise Failure("bad_response", f"{type(error).__name__}: {error}") from error
 
-    def _response(self, target: RequestTarget, accept: bytes) -> AbstractAsyncContextManager[Response]:
+    def _response(self, target: RequestTarget, accept: str) -> AbstractAsyncContextManager[Response]:
         """Return a context with the response to a request."""
         self._check_proxied(target)
-        fields = b"User-Agent: %b\r\nAccept: %b\r\nAccept-Encoding: identity\r\n" % (self._agent, accept)
-        return self.connections.get(target, fields)
+        headers = {"User-Agent": self._agent, "Accept": accept, "Accept-Encoding": "identity"}
+        return self.connections.get(target, headers)
 
     def _check_proxied(self, target: RequestTarget) -> None:
         """Check what can be checked of a target that the proxy resolves: a literal address in any form."""

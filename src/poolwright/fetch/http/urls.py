@@ -6,10 +6,8 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
-from poolwright.core.errors import MissingExtra
 from poolwright.fetch.outcome import Failure
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -26,19 +24,6 @@ BLOCKED_PORTS = frozenset(
 
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?")
 _SAFE = "!#$%&'()*+,/:;=?@[]~-._"
-
-
-def import_idna() -> Any:
-    """Import the encoder of internationalised names.
-
-    Raises:
-        MissingExtra: it is not installed.
-    """
-    try:
-        import idna
-    except ImportError:
-        raise MissingExtra("idna", "fetching images") from None
-    return idna
 
 
 @dataclass(frozen=True)
@@ -110,7 +95,8 @@ def ascii_host(host: str) -> str:
     if host.isascii():
         name = host.lower()
     else:
-        idna = import_idna()
+        import idna
+
         try:
             name = idna.encode(host, uts46=True).decode("ascii").lower()
         except (idna.IDNAError, UnicodeError) as error:
