@@ -112,7 +112,7 @@ def test_rows_that_come_close_to_an_entry_without_a_row_are_named() -> None:
 
 def test_entries_are_not_compared_with_too_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listed_step, "_COMPARED", 1)
-    assert listed(Keep(ids=["0017"]), pa.array(["17", "18"]))[1].endswith("1 of 1 entries met no row: '0017'")
+    assert listed(Keep(ids=["0017"]), pa.array(["17", "18"]))[1].endswith("1 of 1 entry met no row: '0017'")
 
 
 def test_entries_without_rows_are_errors_if_the_list_is_strict() -> None:

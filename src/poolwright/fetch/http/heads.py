@@ -17,6 +17,7 @@ _LENGTH = re.compile(rb"\d{1,20}(\s*,\s*\d{1,20})*")
 _LENGTHS = re.compile(rb"\r\nContent-Length: (\d+)")
 _UNREADABLE = re.compile(rb"[\x00\r\x0b\x0c]")
 _INTERIM = re.compile(rb"HTTP/\S+ +1(?!01)\d\d\b")
+_WITHOUT_BODY = re.compile(rb"HTTP/\S+ +(204|304)\b")
 _SAYS_NOTHING = (b"", b"identity")
 
 
@@ -92,7 +93,7 @@ class CleanHeads(asyncio.Protocol):
             head, data = clean_head(data[: end.start()]), data[end.end() :]
             ready += head + b"\r\n\r\n"
             self._in_head = _INTERIM.match(head) is not None
-            lengths = _LENGTHS.findall(head)
+            lengths = [b"0"] if _WITHOUT_BODY.match(head) else _LENGTHS.findall(head)
             self._left = int(lengths[0]) if len(lengths) == 1 else None
         if ready or data:
             self._protocol.data_received(ready + self._within_length(data))
