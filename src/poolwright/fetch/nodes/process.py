@@ -11,8 +11,7 @@ import pyarrow as pa
 from poolwright.core.runtime.nodes import RemoteObject
 from poolwright.fetch.feed import ShardRows
 from poolwright.fetch.fetcher import Fetcher, first_error
-from poolwright.fetch.http.network import SystemResolver
-from poolwright.fetch.http.urls import import_idna
+from poolwright.fetch.http.network import SystemResolver, check_installed
 from poolwright.fetch.nodes.remote_centre import RemoteCentre
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import FetchOutcome
@@ -32,7 +31,7 @@ class FetchProcess:
     """
 
     def __init__(self, coordinator: RemoteObject, name: str, folder: str, options: FetchOptions) -> None:
-        import_idna()
+        check_installed()
         self.folder, self.options = FetchFolder(Path(folder), options), options
         self._centre = RemoteCentre(coordinator, name, self.folder)
         self._feed = _GivenShards()
