@@ -43,15 +43,10 @@ class Handler(BaseHTTPRequestHandler):
             self.server.asked.append((self.path, time.monotonic()))
             self.server.hosts.append(self.headers["Host"])
             self.server.headers.append(dict(self.headers))
-            self.server.active += 1
-            self.server.most = max(self.server.most, self.server.active)
         try:
             getattr(self, words[0], self.missing)(*words[1:])
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
-        finally:
-            with self.server.lock:
-                self.server.active -= 1
 
     def reply(self, data: bytes, kind: str = "image/jpeg", status: int = 200, **headers: str) -> None:
         self.send_response(status)
@@ -69,7 +64,12 @@ class Handler(BaseHTTPRequestHandler):
         self.status("404")
 
     def slow(self, number: str) -> None:
+        with self.server.lock:
+            self.server.active += 1
+            self.server.most = max(self.server.most, self.server.active)
         time.sleep(0.05)
+        with self.server.lock:  # before the answer, as whoever has read it may send the next request at once
+            self.server.active -= 1
         self.ok(number)
 
     def same(self, number: str) -> None:

@@ -83,7 +83,7 @@ class Wire:
     """A server that answers the requests of each connection with bytes, as told."""
 
     def __init__(self, answer: Callable[[int, bytes], bytes | None]) -> None:
-        self.answer, self.connections = answer, 0
+        self.answer, self.connections, self.open = answer, 0, 0
         self.requests: list[bytes] = []
         self._server = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._listen, daemon=True).start()
@@ -94,7 +94,7 @@ class Wire:
     def _listen(self) -> None:
         while True:
             client, _ = self._server.accept()
-            self.connections += 1
+            self.connections, self.open = self.connections + 1, self.open + 1
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
@@ -103,6 +103,7 @@ class Wire:
                 data = b""
                 while not data.endswith(b"\r\n\r\n"):
                     if not (more := client.recv(65_536)):
+                        self.open -= 1
                         return
                     data += more
                 self.requests.append(data)
@@ -162,3 +163,25 @@ def test_answers_that_break_off(get: Get) -> None:
     assert {path: row["error_class"] for path, row in zip(BREAKING_OFF, rows, strict=True)} == {
         path: error for path, (_, error) in BREAKING_OFF.items()
     }
+
+
+def test_few_idle_connections_are_kept_however_many_hosts(get: Get) -> None:
+    async def here(host: str, port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    seen: list[int] = []
+    wire = Wire(lambda number, request: seen.append(wire.open) or sized(picture()))
+    urls = [wire.url(str(number)).replace("127.0.0.1", f"host-{number % 30}.test") for number in range(60)]
+    rows = get(*urls, resolve=here, robots_txt=False, tdm=False, concurrency=4)
+    assert {row["status"] for row in rows} == {"success"}
+    assert max(seen) <= 10, "four in use, four idle, and what the server has not noticed yet"
+
+
+def test_a_request_is_sent_again_only_if_the_server_ended_a_kept_connection(get: Get) -> None:
+    wire = Wire(lambda number, request: sized(picture()) if number != 2 else None)
+    rows = fetched(get, wire, 3)
+    assert [row["error_class"] for row in rows] == [None, None, None]
+    assert (len(wire.requests), wire.connections) == (4, 2)
+    never = Wire(lambda number, request: None)
+    (row,) = fetched(get, never, 1)
+    assert (row["error_class"], len(never.requests)) == ("connection_lost", 1)

@@ -7,13 +7,16 @@ decompresses nothing, and reads no settings of the environment.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -70,22 +73,22 @@ class Connections:
     def __init__(self, options: FetchOptions, resolve: Resolve) -> None:
         self._proxy, self._timeout = proxy_url(options), options.timeout
         self._names = Names(AddressGuard.of(options.allow_private, options.allow_networks), resolve, options.timeout)
-        connector = _Connector(
+        self._connector = _Connector(
+            options.concurrency,
             resolver=None if self._proxy else _Checked(self._names),
             use_dns_cache=False,
             ssl=tls_context(options.verify_tls),
-            limit=0,
             keepalive_timeout=_KEPT_SECONDS,
         )
         self._session = aiohttp.ClientSession(
-            connector=connector,
+            connector=self._connector,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=options.timeout, sock_read=options.timeout),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             max_line_size=_LONGEST_LINE,
             max_field_size=_LONGEST_LINE,
             max_headers=_MOST_LINES,
-            middlewares=[_once],
+            middlewares=[self._connector.send],
         )
 
     async def __aenter__(self) -> Connections:
@@ -114,6 +117,7 @@ class Connections:
             async with self._session.get(url, headers=headers, allow_redirects=False, proxy=self._proxy) as response:
                 received, body = Headers(response.raw_headers), response.content.iter_any()
                 yield Response(response.status, received, response.content_length, body)
+            self._connector.free(response)
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -132,9 +136,7 @@ class Connections:
             refused = isinstance(error.os_error, ssl.SSLError) and not isinstance(error.os_error, _BROKE)
             raise Failure("tls_failed" if refused else "connect_failed", _words(error.os_error)) from None
         except aiohttp.ClientPayloadError as error:
-            raise _broken_off(error) from None
-        except aiohttp.ServerDisconnectedError:
-            raise Failure("connection_lost", "ended without a response") from None
+            raise Failure("connection_lost", str(error)) from None
         except aiohttp.ClientOSError as error:
             raise Failure("connection_lost", _words(error)) from None
         except aiohttp.ClientResponseError as error:
@@ -142,17 +144,58 @@ class Connections:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Opens connections on which the heads of responses are cleaned."""
+    """Opens connections on which the heads of responses are cleaned, and keeps the `most` used last.
+
+    aiohttp keeps every connection for its time, so that many hosts would take all sockets that a process may have.
+    """
+
+    def __init__(self, most: int, **options: Any) -> None:
+        super().__init__(limit=0, **options)
+        self._most = most
+        self._used: WeakKeyDictionary[object, asyncio.Transport] = WeakKeyDictionary()  # by request, then by response
+        self._reused: WeakSet[aiohttp.ClientRequest] = WeakSet()
+        self._idle: OrderedDict[asyncio.Transport, None] = OrderedDict()  # longest idle first; some have ended
+
+    async def send(self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        """Send a request; once more only if the server had ended the kept connection meanwhile (RFC 9112, 9.3.1).
+
+        aiohttp would send it again whenever a server hangs up, whatever a host may be asked.
+        """
+        while True:
+            self._reused.discard(request)
+            try:
+                response = await send(request)
+            except aiohttp.ClientConnectorError:
+                raise
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                if request not in self._reused:
+                    words = _words(error) if isinstance(error, OSError) else "ended without a response"
+                    raise Failure("connection_lost", words) from None
+            else:
+                self._used[response] = self._used[request]
+                return response
 
     async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:
+        """Connect as aiohttp does, or take a connection that was kept."""
         connection = await super().connect(req, traces, timeout)
-        if connection.transport is not None and connection.protocol is not None:
-            protocol = connection.transport.get_protocol()
-            if not isinstance(protocol, CleanHeads):
-                protocol = CleanHeads(protocol, surplus=connection.protocol.force_close)
-                connection.transport.set_protocol(protocol)
-            protocol.expect_head()
+        transport, protocol = connection.transport, connection.protocol
+        if isinstance(transport, asyncio.Transport) and protocol is not None:
+            heads = transport.get_protocol()
+            if isinstance(heads, CleanHeads):
+                self._reused.add(req)
+                self._idle.pop(transport, None)
+            else:
+                heads = CleanHeads(heads, surplus=protocol.force_close)
+                transport.set_protocol(heads)
+            heads.expect_head()
+            self._used[req] = transport
         return connection
+
+    def free(self, response: aiohttp.ClientResponse) -> None:
+        """Take note that a response was read."""
+        self._idle[self._used[response]] = None
+        while len(self._idle) > self._most:
+            self._idle.popitem(last=False)[0].close()
 
 
 class _Checked(AbstractResolver):
@@ -176,22 +219,6 @@ class _Checked(AbstractResolver):
 
     async def close(self) -> None:
         """Release nothing: the names belong to the connections."""
-
-
-async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Send a request once: aiohttp would send it again at once if the server hangs up, whatever a host may be asked."""
-    try:
-        return await send(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except aiohttp.ServerDisconnectedError:
-        raise Failure("connection_lost", "ended without a response") from None
-    except aiohttp.ClientOSError as error:
-        raise Failure("connection_lost", _words(error)) from None
-
-
-def _broken_off(error: aiohttp.ClientPayloadError) -> Failure:
-    return Failure("connection_lost", str(error))
 
 
 def _words(error: OSError) -> str:
