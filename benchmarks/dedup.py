@@ -3,7 +3,8 @@
 Vectors are mixtures of two real CLIP image embeddings with noise, 5 % of them copies of others with a cosine between
 0.93 and 1. Ours is a whole run: it reads parquet, admits, deals the rows out to cells on disk, measures its recall,
 compares, groups and writes the table. faiss gets the vectors in memory, and a slice of them as queries; the time of its
-search alone is scaled up to all of them. `dedup-scale` makes 0.5, 2 and 8 million rows of 128 dimensions on disk.
+search alone is scaled up to all of them. `dedup-scale` makes 0.5, 2 and 8 million rows of 128 dimensions on disk, or
+a sixteenth, a fourth and all of POOLWRIGHT_BENCH_ROWS.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
 
 ROWS, WIDTH, QUERIES, ABOVE, SEED = 1_000_000, 512, 400, 0.95, 17
-SIZES, NARROW = (500_000, 2_000_000, 8_000_000), 128
+MOST, NARROW = int(os.environ.get("POOLWRIGHT_BENCH_ROWS", 8_000_000)), 128
+SIZES = (MOST // 16, MOST // 4, MOST)
 CHUNK = 50_000
 REAL = Path(os.environ.get("POOLWRIGHT_REAL_DATA", "../shared/data")) / "clip_vitb32"
 

@@ -160,6 +160,17 @@ def test_without_nodes_the_same_command_continues(server: BadServer, tmp_path: P
     assert found(tmp_path / "out") == found(tmp_path / "here")
 
 
+def test_without_a_coordinator_the_fetch_ends(server: BadServer, tmp_path: Path) -> None:
+    nodes = HereNodes("one", "two")
+
+    def kill(progress: FetchProgress) -> None:
+        if progress.rows > 3:
+            nodes.objects[0].end()
+
+    with pytest.raises(PoolwrightError, match=r"that coordinates the fetch has ended .* the same command continues"):
+        fetch(urls_of(server, 30), tmp_path / "out", nodes, kill, shard_rows=4, concurrency=2)
+
+
 def test_an_error_of_a_process_ends_the_fetch(
     server: BadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

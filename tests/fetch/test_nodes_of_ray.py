@@ -14,6 +14,7 @@ from poolwright.core.errors import PoolwrightError, RecipeError
 from poolwright.core.runtime.progress import Silent, TableProgress
 from poolwright.fetch.options import FetchOptions
 from poolwright.run.engine import sharing
+from poolwright.run.run import open_run
 from tests.calling import call
 from tests.fetch.conftest import QUICK
 from tests.fetch.server import BadServer
@@ -73,6 +74,26 @@ def test_a_node_dies_and_pauses_hold(nodes: TwoNodes, server: BadServer, tmp_pat
     assert server.seen.total() - len(server.seen) <= 4, "only requests in flight are made again"
     api.fetch(source, tmp_path / "here", options.model_copy(update={"host_delay": 0.0}))
     assert found(tmp_path / "there") == found(tmp_path / "here")
+
+
+def test_the_step_of_a_run_fetches_on_all_nodes(
+    nodes: TwoNodes,  # noqa: F811
+    server: BadServer,
+    tmp_path: Path,
+) -> None:
+    write(urls_of(server, 20), tmp_path)
+    step = {"fetch": {**QUICK, "shard_rows": 5, "per_host": 2}}
+    tables = {"all": {"from": "urls"}, "pictures": {"from": "all", "steps": [step]}}
+    pools = {"urls": {"read": "table", "path": "urls.parquet", "uid": "row"}}
+    recipe = api.Recipe.from_data({"recipe": 1, "name": "r", "pools": pools, "tables": tables}, tmp_path)
+    nodes.restore()
+    api.run(recipe, tmp_path / "ray", engine="ray", address=nodes.address)
+    assert server.most == 2
+    assert set(server.seen.values()) == {1}
+    api.run(recipe, tmp_path / "local")
+    read = [open_run(tmp_path / to).table("pictures").read(["url", "sha256"]) for to in ("ray", "local")]
+    assert read[0].equals(read[1])
+    assert found(tmp_path / "ray/fetched/pictures") == found(tmp_path / "local/fetched/pictures")
 
 
 def test_what_cannot_be_fetched_on_nodes_is_said_first(

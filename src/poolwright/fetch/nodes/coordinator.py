@@ -14,6 +14,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from poolwright.core.errors import PoolwrightError
+from poolwright.core.runtime.nodes import NodeLost
 from poolwright.fetch.centre import HostTexts, limits_of
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.queues import HostQueues
@@ -57,11 +58,18 @@ class Report:
 
 
 class _Process:
-    """A process: its rows that wait, and the turns that it has."""
+    """A process: its rows that wait, and the turns that it has by host; `busy` is the number of these."""
 
     def __init__(self, queues: HostQueues[None]) -> None:
         self.queues, self.grants, self.granted = queues, list[Grant](), asyncio.Event()
-        self.starting, self.active = Counter[str](), Counter[str]()
+        self.starting, self.active, self.busy = Counter[str](), Counter[str](), 0
+
+
+def coordinator_lost(error: NodeLost) -> PoolwrightError:
+    """Return the error of a fetch whose coordinator has ended."""
+    return PoolwrightError(
+        f"the process that coordinates the fetch has ended ({error}); finished shards stay, the same command continues"
+    )
 
 
 class Coordinator:
@@ -108,7 +116,9 @@ class Coordinator:
         for host, reached in report.done:
             self._limits.done(host, reached)
             known.active[host] -= 1
-        known.active = +known.active
+            if not known.active[host]:
+                del known.active[host]
+        known.busy -= len(report.done)
         self._offer(host for host, _ in report.done)
         for host, count in report.wanted.items():
             for _ in range(count):
@@ -181,13 +191,15 @@ class Coordinator:
         self._wait_until_next_turn(now)
 
     def _grant_one(self, process: _Process, now: float) -> bool:
-        if process.active.total() >= self.options.concurrency:
+        if process.busy >= self.options.concurrency:
             return False
         turn = process.queues.take(now)
         if turn is None:
             return False
+        process.busy += 1
         process.active[turn.host] += 1
-        process.starting[turn.host] += turn.pause > 0
+        if turn.pause:
+            process.starting[turn.host] += 1
         process.grants.append(Grant(turn.host, turn.pause, self._limits.is_down(turn.host)))
         process.granted.set()
         return True
@@ -196,7 +208,7 @@ class Coordinator:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        idle = (one for one in self._processes.values() if one.active.total() < self.options.concurrency)
+        idle = (one for one in self._processes.values() if one.busy < self.options.concurrency)
         times = [time for one in idle if (time := one.queues.next_time()) is not None]
         if times:
             self._timer = asyncio.get_running_loop().call_later(max(0.0, min(times) - now), self._grant)

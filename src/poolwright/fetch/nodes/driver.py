@@ -11,7 +11,7 @@ from typing import Protocol
 from poolwright.core.errors import PoolwrightError
 from poolwright.core.runtime.nodes import NodeLost, Nodes, RemoteObject
 from poolwright.fetch.feed import SHARDS_OPEN, ShardRows
-from poolwright.fetch.nodes.coordinator import Coordinator
+from poolwright.fetch.nodes.coordinator import Coordinator, coordinator_lost
 from poolwright.fetch.nodes.process import FetchProcess
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.shards.folder import FetchFolder
@@ -50,6 +50,8 @@ async def fetch_on_nodes(
     driver = _Driver(nodes, folder, options, listener)
     try:
         await driver.run(shards)
+    except NodeLost as error:  # that of a process that fetches is caught where its shards are given to others
+        raise coordinator_lost(error) from None
     finally:
         driver.end()
 

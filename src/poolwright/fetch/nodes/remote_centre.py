@@ -8,10 +8,9 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
-from poolwright.core.errors import PoolwrightError
 from poolwright.core.runtime.nodes import NodeLost, RemoteObject
 from poolwright.fetch.centre import HostTexts
-from poolwright.fetch.nodes.coordinator import Grant, Report
+from poolwright.fetch.nodes.coordinator import Grant, Report, coordinator_lost
 from poolwright.fetch.queues import LaterItems, Queues, Turn
 from poolwright.fetch.shards.folder import FetchFolder
 
@@ -73,10 +72,7 @@ class RemoteCentre:
         try:
             return await self._coordinator.call(method, *given)
         except NodeLost as error:
-            raise PoolwrightError(
-                f"the process that coordinates the fetch has ended: {error}. Finished shards stay, the same command "
-                "continues"
-            ) from None
+            raise coordinator_lost(error) from None
 
 
 class GrantedQueues(Generic[Item]):
