@@ -116,12 +116,13 @@ _EMPTY = "<svg xmlns='http://www.w3.org/2000/svg'/>"
 LONGEST = (
     "docs/test_docs.py", "run/test_ray.py", "conformance/test_real_pictures.py", "conformance/test_maps.py",
     "conformance/test_whole_recipe.py", "run/test_every_step_runs.py", "conformance/test_geoyfcc.py",
-    "train/test_features.py", "run/test_cluster.py", "steps/test_every_step.py", "release/test_every_layout.py",
-    "test_examples.py", "conformance/test_retrieval.py", "plugins/test_example.py", "studio/test_exploring_browser.py",
-    "studio/test_verify_browser.py", "conformance/test_clear.py", "hub/test_push.py", "studio/test_durable.py",
-    "models/test_networks.py", "pools/test_every_pool.py", "kernels/test_ranks.py", "models/test_training.py",
-    "conformance/test_reproductions.py", "conformance/test_imagenet_glt.py", "models/test_against_sklearn.py",
-    "conformance/test_relabel.py", "conformance/test_two_sources.py", "hub/test_pull.py", "kernels/test_accuracy.py",
+    "train/test_features.py", "run/test_cluster.py", "fetch/test_nodes_of_ray.py", "steps/test_every_step.py",
+    "release/test_every_layout.py", "test_examples.py", "conformance/test_retrieval.py", "plugins/test_example.py",
+    "studio/test_exploring_browser.py", "studio/test_verify_browser.py", "conformance/test_clear.py",
+    "hub/test_push.py", "studio/test_durable.py", "models/test_networks.py", "pools/test_every_pool.py",
+    "kernels/test_ranks.py", "models/test_training.py", "conformance/test_reproductions.py",
+    "conformance/test_imagenet_glt.py", "models/test_against_sklearn.py", "conformance/test_relabel.py",
+    "conformance/test_two_sources.py", "hub/test_pull.py", "kernels/test_accuracy.py",
 )  # fmt: skip
 """Files that take longest, in seconds of their processes."""
 

@@ -70,14 +70,15 @@ class RayEngine:
 
     @contextmanager
     def sharing(self, folder: Path, inputs: Callable[[], Sequence[str]]) -> Iterator[None]:
-        """As `Engine.sharing`."""
-        self.probe = FolderProbe.write(folder)
+        """As `Engine.sharing`; a block within another one, which has a folder of its own, is possible."""
+        outer, probe = self.probe, FolderProbe.write(folder)
+        self.probe = probe
         try:
-            check(self.probe, self._seen_by_nodes(self.probe, inputs()))
+            check(probe, self._seen_by_nodes(probe, inputs()))
             yield
         finally:
-            self.probe.remove()
-            self.probe = None
+            probe.remove()
+            self.probe = outer
 
     @contextmanager
     def nodes(self, folder: Path) -> Iterator[Nodes]:
