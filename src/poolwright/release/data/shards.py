@@ -106,7 +106,7 @@ class Shards:
         if self._sink is not None:
             self._writer.close()
             self._sink.close()
-            self._written.append((self._rows, self._sink.sha256))
+            self._written.append((self._rows, self._sink.digest.hexdigest()))
             self._writer = self._sink = None
             self._rows = 0
 
@@ -121,23 +121,18 @@ def finish_all(shards: Iterable[Shards]) -> tuple[list[ReleasedFile], dict[str, 
 
 
 class _Sink(io.BufferedIOBase):
-    """A file that is written from beginning to end, while another thread digests what is written.
-
-    Attributes:
-        sha256: hex, once the file is closed.
-    """
+    """A file that is written from beginning to end, and digested meanwhile."""
 
     def __init__(self, path: Path) -> None:
-        self._file, self._at, self._digest, self.sha256 = path.open("wb"), 0, hashlib.sha256(), ""
-        self._behind = WriteBehind()
+        self._file, self._at, self.digest = path.open("wb"), 0, hashlib.sha256()
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
         size = memoryview(data).nbytes
-        self._behind.call(self._digest.update, data)
         self._file.write(data)
+        self.digest.update(data)
         self._at += size
         return size
 
@@ -149,8 +144,5 @@ class _Sink(io.BufferedIOBase):
             self._file.flush()
 
     def close(self) -> None:
-        if not self.closed:
-            self._behind.finish()
-            self.sha256 = self._digest.hexdigest()
-            self._file.close()
-            super().close()
+        self._file.close()
+        super().close()
