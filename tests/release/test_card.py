@@ -140,9 +140,10 @@ def test_the_header_counts_the_bytes_of_images(made: tuple[Path, api.RunResult])
 
 def test_figures_are_pictures_and_drawings_that_follow_the_page(made: tuple[Path, api.RunResult]) -> None:
     folder = made[0] / "out/figures"
-    assert {path.suffix for path in folder.glob("classes*")} == {".png", ".svg"}
-    with Image.open(folder / "classes.png") as picture:
-        assert picture.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
+    assert {path.name for path in folder.glob("classes*")} == {"classes.png", "classes.dark.png", "classes.svg"}
+    for name, paper in (("classes.png", (255, 255, 255)), ("classes.dark.png", (13, 17, 23))):
+        with Image.open(folder / name) as picture:
+            assert picture.convert("RGB").getpixel((2, 2)) == paper
     drawing = (folder / "classes.svg").read_text()
     assert ElementTree.fromstring(drawing).tag.endswith("svg")
     assert "@media (prefers-color-scheme:dark){:root{--c0:#e6edf3;" in drawing

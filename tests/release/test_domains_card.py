@@ -155,6 +155,17 @@ def test_the_card_tells_what_was_measured(tmp_path: Path) -> None:
         layout.write(table, tmp_path / "out", About(), measured=[NUMBER])
 
 
+def test_a_card_may_choose_between_light_and_dark_figures(tmp_path: Path) -> None:
+    table, layout = table_of(tmp_path, rows_of(200, 5)), HuggingFace(images="none")
+    layout.write(table, tmp_path / "out", About(dark_figures=True), measured=[MATRIX])
+    text = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    dark = '<source media="(prefers-color-scheme: dark)" srcset="figures/domain-gap-3.dark.png">'
+    assert f'<picture>{dark}<img src="figures/domain-gap-3.png" alt="Domain gap: 3 | €"></picture>' in text
+    assert verify(tmp_path / "out").ok
+    (tmp_path / "out" / "figures" / "domain-gap-3.dark.png").unlink()
+    assert "the figure 'figures/domain-gap-3.dark.png' is missing" in verify(tmp_path / "out").words
+
+
 @pytest.mark.draws
 def test_the_same_figures_have_the_same_bytes_and_may_be_left_out(tmp_path: Path) -> None:
     table = table_of(tmp_path, rows_of(900, 40))

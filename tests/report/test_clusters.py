@@ -105,10 +105,12 @@ def test_files_are_the_same_each_time(tmp_path: Path) -> None:
     run(tmp_path, SIZES)
     called = call("report", str(tmp_path / "run"), "--figures", str(tmp_path / "one"), "--class", "<b>cat</b>")
     assert called.code == 0, called.err
-    png, svg = (Path(line) for line in called.out.split())
-    assert png.name == "clustered-b-cat-b.png"
-    with Image.open(png) as opened:
-        assert opened.width > 1_000
+    png, dark, svg = (Path(line) for line in called.out.split())
+    assert (png.name, dark.name) == ("clustered-b-cat-b.png", "clustered-b-cat-b.dark.png")
+    for path, paper in ((png, (255, 255, 255)), (dark, (13, 17, 23))):
+        with Image.open(path) as opened:
+            assert opened.width > 1_000
+            assert opened.convert("RGB").getpixel((2, 2)) == paper
     root = ElementTree.parse(svg).getroot()
     assert len(root.findall(".//{*}image")) > 2 * 2 * PER_SIDE
     assert {"<b>cat</b>", "45 rows, 3 clusters"} <= {element.text for element in root.iterfind(".//{*}text")}
@@ -129,14 +131,14 @@ def test_without_opentsne_or_vectors_there_are_contact_sheets_alone(
     assert "no map: the map of clusters needs openTSNE; install it with: pip install &#39;poolwright[tsne]&#39;" in html
     assert '<svg class="dots"' not in html
     assert '<table class="contact">' in html
-    assert len(set(api.cluster_figures(tmp_path / "run", tmp_path / "files"))) == 8
+    assert len(set(api.cluster_figures(tmp_path / "run", tmp_path / "files"))) == 12
 
 
 def test_classes_whose_names_give_one_file_name_have_files_of_their_own(tmp_path: Path) -> None:
-    run(tmp_path, {"a b": 9, "a/b": 9, "äß": 9})
+    run(tmp_path, {"a b": 9, "a/b": 9, "äß": 9, "a.dark": 9})
     names = {path.name for path in api.cluster_figures(tmp_path / "run", tmp_path / "files")}
-    assert {"clustered-a-b.png", "clustered-a-b-2.png", "clustered-äß.svg"} <= names
-    assert len(names) == 6
+    assert {"clustered-a-b.png", "clustered-a-b-2.png", "clustered-äß.svg", "clustered-a-dark.dark.png"} <= names
+    assert len(names) == 12
 
 
 def test_one_group_of_all_rows_and_many_clusters(tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def report(folder: str | Path, to: str | Path | None = None) -> Path:
 
 
 def cluster_figures(folder: str | Path, to: str | Path, classes: Sequence[str] = ()) -> list[Path]:
-    """Draw the clusters of a run: for each class a map and a contact sheet, as PNG and SVG.
+    """Draw the clusters of a run: for each class a map and a contact sheet, as PNG, light and dark, and SVG.
 
     Args:
         folder: the run folder.

@@ -1,4 +1,4 @@
-"""Draw clusters as files: the map and contact sheet of each class, as PNG and SVG."""
+"""Draw clusters as files: the map and contact sheet of each class, as PNG, light and dark, and SVG."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poolwright.core.errors import InputError, MissingExtra, RecipeError, did_you_mean
+from poolwright.core.images.drawing import INK, SOFT, fonts, rendered, write_figure
 from poolwright.core.wording import counted
 from poolwright.core.wording import rows as in_rows
 from poolwright.report.charts.words import cut
@@ -26,8 +27,6 @@ COLOURS = (
     *("#2b6f9e", "#d9822b", "#3a8f5c", "#b8433f", "#7b5ea7"),
     *("#1c9c9c", "#a8862a", "#d0648f", "#5c6b78", "#8fb339"),
 )
-_INK, _SOFT = "#1f2a37", "#64707d"
-_FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans")
 _BUDGET = Budget(pictures=800, bytes_each=9_000)
 _CELL, _MAP, _NAME, _GAP, _HEAD = 0.8, 3.6, 1.25, 0.16, 0.7
 """Sizes in inches: a picture, the map, a cluster's name, the gap between near and far, the title."""
@@ -40,7 +39,7 @@ def write_cluster_figures(views: Sequence[TableView], folder: Path, classes: Seq
         classes: names of the classes; by default the largest.
 
     Returns:
-        The files: `<table>-<class>.png` and `.svg`, the same bytes for the same table.
+        The files: `<table>-<class>.png`, `<table>-<class>.dark.png` and `.svg`, the same bytes for the same table.
 
     Raises:
         InputError: no table was clustered.
@@ -54,31 +53,22 @@ def write_cluster_figures(views: Sequence[TableView], folder: Path, classes: Seq
     known = {name for view in views for name in class_names(view.table)}
     for name in set(classes) - known if known else ():
         raise RecipeError(f"no table has clusters of the class '{name}'; {did_you_mean(name, known)}")
+    folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     taken: Counter[str] = Counter()
     for view in views:
         for drawn in class_maps(view, _BUDGET, classes):
             name = f"{view.table.name}-{_file_name(drawn.name)}"
             taken[name] += 1
-            written += _save(_figure(drawn), folder / (name if taken[name] == 1 else f"{name}-{taken[name]}"))
+            path = folder / (name if taken[name] == 1 else f"{name}-{taken[name]}")
+            written += write_figure(rendered(_figure(drawn), path.name), path)
     if not written:
         raise InputError("no table has clusters to draw; add the step 'cluster' to the recipe")
     return written
 
 
 def _file_name(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80] or "class"
-
-
-def _save(figure: Any, stem: Path) -> list[Path]:
-    import matplotlib as mpl
-
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    png, svg = (stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg"))
-    with mpl.rc_context({"svg.hashsalt": stem.name, "svg.fonttype": "none"}):
-        figure.savefig(png, dpi=144, metadata={"Software": None}, facecolor="white")
-        figure.savefig(svg, metadata={"Date": None, "Creator": None}, facecolor="white")
-    return [png, svg]
+    return re.sub(r"[^\w-]+", "-", name).strip("-")[:80] or "class"
 
 
 def _figure(drawn: ClassMap) -> Any:
@@ -95,18 +85,18 @@ def _figure(drawn: ClassMap) -> Any:
     count = len(drawn.clusters) + drawn.more
     page.text(0.15, 0.28, cut(drawn.name, 80), size=12, weight="bold")
     texts = [in_rows(drawn.rows), counted(count, "cluster")]
-    page.text(0.15, 0.52, "; ".join([", ".join(texts), *([drawn.problem] if drawn.problem else [])]), colour=_SOFT)
+    page.text(0.15, 0.52, "; ".join([", ".join(texts), *([drawn.problem] if drawn.problem else [])]), colour=SOFT)
     if mapped:
         page.dots(0.15, _HEAD + 0.2, drawn.points, drawn.members)
     near = left + _NAME
-    page.text(near, _HEAD + 0.12, "nearest to the centroid", colour=_SOFT)
-    page.text(near + PER_SIDE * _CELL + _GAP, _HEAD + 0.12, "farthest", colour=_SOFT)
+    page.text(near, _HEAD + 0.12, "nearest to the centroid", colour=SOFT)
+    page.text(near + PER_SIDE * _CELL + _GAP, _HEAD + 0.12, "farthest", colour=SOFT)
     for row, cluster in enumerate(drawn.clusters):
         top = _HEAD + 0.3 + row * _CELL
         page.square(left, top + 0.26, COLOURS[cluster.number % 10])
         page.text(left + 0.2, top + 0.33, str(cluster.number), weight="bold")
-        page.text(left + 0.38, top + 0.33, in_rows(cluster.rows), colour=_SOFT)
-        page.text(left + 0.2, top + 0.53, f"{drawn.attribute} {cluster.attribute}", colour=_SOFT)
+        page.text(left + 0.38, top + 0.33, in_rows(cluster.rows), colour=SOFT)
+        page.text(left + 0.2, top + 0.53, f"{drawn.attribute} {cluster.attribute}", colour=SOFT)
         page.pictures(near, top, cluster.nearest)
         page.pictures(near + PER_SIDE * _CELL + _GAP, top, cluster.farthest)
     return figure
@@ -118,9 +108,9 @@ class _Page:
     def __init__(self, figure: Any, width: float, height: float) -> None:
         self.figure, self.width, self.height = figure, width, height
 
-    def text(self, x: float, y: float, words: str, size: float = 9, colour: str = _INK, weight: str = "normal") -> None:
+    def text(self, x: float, y: float, words: str, size: float = 9, colour: str = INK, weight: str = "normal") -> None:
         shown = words.replace("$", r"\$")  # a dollar sign would start a formula
-        style = {"fontsize": size, "color": colour, "fontweight": weight, "family": _fonts()}
+        style = {"fontsize": size, "color": colour, "fontweight": weight, "family": fonts()}
         self.figure.text(x / self.width, 1 - y / self.height, shown, va="center", **style)
 
     def axes(self, x: float, y: float, wide: float, tall: float) -> Any:
@@ -148,7 +138,7 @@ class _Page:
                 axes.imshow(_pixels(card.picture), interpolation="lanczos")
             else:
                 words = (card.problem or card.uid)[:14].replace("$", r"\$")
-                axes.text(0.5, 0.5, words, ha="center", va="center", fontsize=6, color=_SOFT, family=_fonts())
+                axes.text(0.5, 0.5, words, ha="center", va="center", fontsize=6, color=SOFT, family=fonts())
 
 
 def _pixels(picture: Thumbnail) -> npt.NDArray[np.uint8]:
@@ -157,10 +147,3 @@ def _pixels(picture: Thumbnail) -> npt.NDArray[np.uint8]:
     data = base64.b64decode(picture.uri.partition(",")[2])
     with Image.open(io.BytesIO(data)) as opened:
         return np.asarray(opened.convert("RGB"))
-
-
-def _fonts() -> list[str]:
-    from matplotlib.font_manager import fontManager
-
-    installed = set(fontManager.get_font_names())
-    return [name for name in _FONTS if name in installed] or ["sans-serif"]

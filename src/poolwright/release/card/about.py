@@ -62,6 +62,11 @@ class About(BaseModel):
     tags: Words = Field(default=(), description="tags for finding it")
     known_limits: Words = Field(default=(), description="what a user must know before trusting it")
     version: str = Field(default="1.0.0", pattern=_VERSION, description="version: MAJOR.MINOR.PATCH")
+    dark_figures: bool = Field(
+        default=False,
+        description="whether the card shows dark figures on a dark page, by <picture>, for GitHub; readers that do not "
+        "resolve its relative addresses, as possibly the Hugging Face Hub, show nothing there",
+    )
     published: datetime.date | None = Field(default=None, description="day of publication")
     datasheet: Answers = Field(
         default_factory=dict,

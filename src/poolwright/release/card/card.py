@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import PurePosixPath
 
 from poolwright.core.columns import IMAGE, LABEL
 from poolwright.core.files import human_bytes
+from poolwright.core.images.drawing import DARK_PNG
 from poolwright.core.pool import FOLLOWED
 from poolwright.core.results.measured import Measured
 from poolwright.core.table import TableRecord
@@ -152,7 +154,13 @@ class DatasetCard:
 
     def _figure(self, name: str) -> str:
         found = [(file, caption) for file, caption in self.figures.items() if PurePosixPath(file).stem == name]
-        return f"![{found[0][1]}]({found[0][0]})" if found else ""
+        if not found:
+            return ""
+        (file, caption), *_ = found
+        if not self.about.dark_figures:
+            return f"![{caption}]({file})"
+        dark = f'<source media="(prefers-color-scheme: dark)" srcset="{file.removesuffix(".png")}{DARK_PNG}">'
+        return f'<picture>{dark}<img src="{file}" alt="{escape(caption)}"></picture>'
 
     def _columns(self) -> str:
         rows = [
@@ -194,7 +202,7 @@ class DatasetCard:
     def _beside(self) -> str:
         if not self.figures:
             return ""
-        return "Each figure is in `figures/` as SVG, too, which takes dark colours on a dark page."
+        return "In `figures/` each figure is for dark pages, too, `.dark.png`, and as SVG, which follows the page."
 
     def _models(self) -> str:
         models = {

@@ -21,7 +21,7 @@ from poolwright.release.statistics import Statistics
 
 FOLDER = "figures/examples"
 MOST = 12
-_EDGE, _ACROSS = 160, 6
+_EDGE, _ACROSS = 160, 4
 
 
 @dataclass(frozen=True)

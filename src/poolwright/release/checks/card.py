@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from poolwright.release.checks.result import Findings
 from poolwright.release.record import ReleaseRecord
 
 _KEYS = ("license", "pretty_name", "size_categories", "task_categories", "tags", "configs", "dataset_info")
+_FIGURE = re.compile(r"""(?:]\(|\bsrc="|\bsrcset=")(figures/[^)"]+)""")
 _PARTS = ("How to load it", "Columns", "How it was made", "Statistics", "Licences and attribution", "Known limits")
 
 
@@ -73,4 +75,4 @@ def _counts(info: dict[str, Any] | list[dict[str, Any]]) -> dict[str, int]:
 
 
 def _linked(body: str) -> list[str]:
-    return [part.partition(")")[0] for part in body.split("](") if part.startswith("figures/")]
+    return _FIGURE.findall(body)

@@ -1,4 +1,4 @@
-"""Draw the figures of a dataset card as PNG and SVG files, with the same bytes for the same numbers."""
+"""Draw the figures of a dataset card as PNG, light and dark, and SVG files."""
 
 from __future__ import annotations
 
@@ -9,19 +9,9 @@ from typing import Any
 
 from poolwright.core.columns import LABEL, SIMILARITY
 from poolwright.core.errors import MissingExtra
+from poolwright.core.images.drawing import GONE, INK, KEPT, RULE, SOFT, fonts
 from poolwright.core.results.measured import Matrix, Measured
-from poolwright.release.card.figures.drawing import (
-    GONE,
-    INK,
-    KEPT,
-    RULE,
-    SOFT,
-    axes_of,
-    fonts,
-    name_rows,
-    save,
-    thousands,
-)
+from poolwright.release.card.figures.drawing import axes_of, name_rows, save, thousands
 from poolwright.release.card.figures.heatmaps import draw_matrix
 from poolwright.release.lineage import Lineage
 from poolwright.release.statistics import Statistics, Value, ValueSpread

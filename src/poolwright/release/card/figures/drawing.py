@@ -1,44 +1,27 @@
-"""Set up the figures of a card: colours, fonts, axes, and files with the same bytes for the same numbers."""
+"""Set up the figures of a card: axes, the names and numbers next to them, and files that releases share."""
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-INK, SOFT, RULE = "#1f2a37", "#64707d", "#dde2e8"
-KEPT, GONE = "#2b6f9e", "#d9dee4"
-LARGE, SMALL = "#0f3350", "#7fb0d0"
+from poolwright.core.images.drawing import INK, SOFT, Rendered, fonts, rendered, write_figure
+
 ON_FAINT, ON_STRONG = "#1f2a38", "#fefefe"
 """Colours of text on the cells of a heatmap, which are the same on a dark page."""
 
-_DARK = {
-    INK: "#e6edf3",
-    SOFT: "#9aa7b4",
-    RULE: "#2b3440",
-    KEPT: "#4f9ccd",
-    GONE: "#3a444f",
-    LARGE: "#b9def5",
-    "#ffffff": "#0d1117",
-}
-"""The colour on a dark page by that on a light one."""
-
 WIDTH = 8.0
 """Width of a figure in inches, at 144 dots per inch."""
-# The first has Latin, Greek and Cyrillic; the others, if installed, cover other scripts.
-_FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "Microsoft YaHei", "Noto Sans")
 _LONGEST_NAME = 36
 _MOST_RECENT = 32
-RECENT: OrderedDict[Any, tuple[bytes, str]] = OrderedDict()
-"""PNG and SVG of the figures that were written last, by name and data."""
+RECENT: OrderedDict[Any, Rendered] = OrderedDict()
+"""Figures that were written last, by name and data."""
 
 
 def save(draw: Callable[[], Any], path: Path, data: Any) -> None:
-    """Write a figure as PNG, and as an SVG that takes dark colours on a dark page.
+    """Write a figure as PNG, light and dark, and as SVG.
 
     Releases of one table have the same figures, so the most recent ones are not drawn again.
 
@@ -49,14 +32,12 @@ def save(draw: Callable[[], Any], path: Path, data: Any) -> None:
     """
     # A class may be called True or 1, which are equal.
     key = (path.name, data, repr(data)) if _is_hashable(data) else None
-    files = RECENT.pop(key, None) or _rendered(draw(), path.name)
+    files = RECENT.pop(key, None) or rendered(draw(), path.name)
     if key is not None:
         RECENT[key] = files
     if len(RECENT) > _MOST_RECENT:
         RECENT.popitem(last=False)
-    png, svg = files
-    path.with_suffix(".png").write_bytes(png)
-    path.with_suffix(".svg").write_text(svg, encoding="utf-8", newline="\n")
+    write_figure(files, path)
 
 
 def _is_hashable(data: Any) -> bool:
@@ -65,45 +46,6 @@ def _is_hashable(data: Any) -> bool:
     except TypeError:  # as of a tuple that holds a list
         return False
     return True
-
-
-def _rendered(figure: Any, name: str) -> tuple[bytes, str]:
-    """Return a figure as PNG, and as an SVG that takes dark colours on a dark page."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-    figure.set(dpi=144, facecolor="white")
-    image, text = io.BytesIO(), io.StringIO()
-    # Characters that no font has are drawn as boxes; the card's tables have the names.
-    with warnings.catch_warnings(), rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        # Unlike `savefig`, the canvas draws once for each file, and lays the figure out once.
-        figure.canvas.print_png(image, metadata={"Software": None})
-        figure.set_layout_engine("none")
-        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
-    return image.getvalue(), _themed(text.getvalue())
-
-
-def _themed(svg: str) -> str:
-    """Return an SVG whose colours follow the colour scheme of the page."""
-    names = {light: f"--c{number}" for number, light in enumerate(_DARK)}
-    light, dark = (
-        "".join(f"{name}:{colours[colour]};" for colour, name in names.items())
-        for colours in ({colour: colour for colour in _DARK}, _DARK)
-    )
-    for colour, name in names.items():
-        svg = svg.replace(colour, f"var({name})")
-    style = f"<style>:root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
-    return svg.replace("<defs>", f"<defs>{style}", 1)
-
-
-@cache
-def fonts() -> list[str]:
-    """Return the installed font families, in order of preference."""
-    from matplotlib.font_manager import fontManager
-
-    installed = set(fontManager.get_font_names())
-    return [name for name in _FONTS if name in installed] or ["sans-serif"]
 
 
 def axes_of(height: float, title: str) -> tuple[Any, Any]:

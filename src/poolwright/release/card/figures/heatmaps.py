@@ -8,17 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from poolwright.core.images.drawing import INK, KEPT, LARGE, SOFT, fonts
 from poolwright.core.results.measured import Matrix
 from poolwright.release.card.figures.drawing import (
-    INK,
-    KEPT,
-    LARGE,
     ON_FAINT,
     ON_STRONG,
-    SOFT,
     WIDTH,
     axes_of,
-    fonts,
     name_rows,
     shown,
     thousands,

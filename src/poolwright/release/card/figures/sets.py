@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import cycle
 from typing import Any
 
+from poolwright.core.images.drawing import INK, KEPT, LARGE, RULE, SMALL, SOFT, fonts
 from poolwright.kernels.selection.row_sets import SetCounts
-from poolwright.release.card.figures.drawing import INK, KEPT, LARGE, RULE, SMALL, SOFT, WIDTH, fonts, thousands
+from poolwright.release.card.figures.drawing import WIDTH, thousands
 
 _COLOURS = (LARGE, KEPT, SMALL)
 """Colours of the frequency groups."""
