@@ -18,15 +18,16 @@ from poolwright import api
 from tests.run.pools import make_recipe, make_rows, write_pool
 
 FUNCTIONS = [
-    "accuracy", "apply", "audit", "build_encoder", "check", "cluster_figures", "convert", "diff", "dry_run",
+    "accuracy", "apply", "audit", "build_encoder", "check", "cluster_figures", "combine_boxes", "convert",
+    "diff", "dry_run",
     "encoders", "explore", "export_classifier", "fetch", "fetch_options", "figures", "import_clear", "layouts",
     "leaks", "ledger", "more_verdicts", "new_recipe", "plan", "plan_cluster",
     "pools", "pull", "push", "rebuild", "recipe_schema", "recipes", "report", "run", "search", "show", "steps",
     "train_encoder", "try_folder", "verify", "why", "write_diff", "write_leaks", "write_search",
 ]  # fmt: skip
 TYPES = [
-    "Applied", "BuiltEncoder", "Changes", "Check", "ClusterPlan", "Converted", "DroppedCount", "DroppedRows",
-    "Entry", "Estimates", "Explorer",
+    "Applied", "BuiltEncoder", "Changes", "Check", "ClusterPlan", "CombinedBoxes", "Converted", "DroppedCount",
+    "DroppedRows", "Entry", "Estimates", "Explorer",
     "FetchOptions", "Fetched", "LeakReport", "LedgerSummary", "Listener", "Matrix", "Measured", "MoreVerdicts",
     "Package", "Parameter", "Prediction", "Pulled", "Pushed", "Recipe", "Recovery", "RunResult", "SearchResult",
     "Shipped",

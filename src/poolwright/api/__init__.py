@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from poolwright.api.annotating import accuracy, audit, more_verdicts
+    from poolwright.api.annotating import accuracy, audit, combine_boxes, more_verdicts
     from poolwright.api.checking import Recipe, check
     from poolwright.api.comparing import diff, leaks, write_diff, write_leaks
     from poolwright.api.data import build_encoder, convert, fetch, fetch_options, import_clear, rebuild, train_encoder
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from poolwright.api.table import Table
     from poolwright.api.trying import try_folder
     from poolwright.core.results.changes import Changes
+    from poolwright.core.results.combined_boxes import CombinedBoxes
     from poolwright.core.results.leaks import LeakReport
     from poolwright.core.results.measured import Matrix, Measured
     from poolwright.core.runtime.plugins import Package
@@ -75,6 +76,7 @@ __all__ = [
     "Changes",
     "Check",
     "ClusterPlan",
+    "CombinedBoxes",
     "Converted",
     "DroppedCount",
     "DroppedRows",
@@ -117,6 +119,7 @@ __all__ = [
     "build_encoder",
     "check",
     "cluster_figures",
+    "combine_boxes",
     "convert",
     "diff",
     "dry_run",
@@ -155,7 +158,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "api.annotating": "accuracy audit more_verdicts",
+    "api.annotating": "accuracy audit combine_boxes more_verdicts",
     "api.comparing": "diff leaks write_diff write_leaks",
     "api.data": "build_encoder convert fetch fetch_options import_clear rebuild train_encoder",
     "api.explorer": "Explorer",
@@ -168,6 +171,7 @@ _HOMES = {
     "api.table": "Table",
     "api.trying": "try_folder",
     "core.results.changes": "Changes",
+    "core.results.combined_boxes": "CombinedBoxes",
     "core.results.leaks": "LeakReport",
     "core.results.measured": "Matrix Measured",
     "core.runtime.plugins": "Package",

@@ -1,4 +1,4 @@
-"""Estimate a filter's accuracy from people's verdicts: audit, accuracy, more_verdicts."""
+"""Estimate a filter's accuracy from verdicts, and combine boxes: audit, accuracy, more_verdicts, combine_boxes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from poolwright.core.results.combined_boxes import CombinedBoxes
 from poolwright.run.run import open_run
 
 if TYPE_CHECKING:
@@ -81,3 +82,37 @@ def accuracy(
 
     given = [verdict for path in verdicts or (sheet,) for verdict in read_verdicts(Path(path), words, field=field)]
     return estimate(read_sample(sample_beside(Path(sheet))), given)
+
+
+def combine_boxes(
+    *files: str | Path,
+    to: str | Path,
+    reviewer: str | Path | None = None,
+    iou: float = 0.5,
+    least: int | None = None,
+    strip: str = "",
+) -> CombinedBoxes:
+    """Combine the boxes that several people drew on the same pictures, from files in the format of COCO, one a person.
+
+    Boxes of one class are matched one to one. Of a group that more than half of the people drew, of those whose file
+    lists the picture, the mean box is accepted; the other boxes are disputed.
+
+    Args:
+        files: the files.
+        to: folder of the result: `instances.json`, which the pool `coco` reads; `disputed.json`, the pictures with
+            disputed boxes and all boxes on them; `agreement.json`, the counts.
+        reviewer: file of somebody whose boxes replace those of the others on the pictures it lists.
+        iou: smallest intersection over union of two boxes of one object.
+        least: how many people must have looked at a picture; default 2, or 1 for a single file.
+        strip: regular expression of what is left out at the beginning of file names, such as '[0-9a-f]{8}-', which
+            Label Studio puts before names of uploaded files.
+
+    Raises:
+        InputError: a file cannot be read or is given twice, sizes of a picture differ, or a number is out of range.
+        RecipeError: a file is not in the format of COCO.
+    """
+    from poolwright.jobs.combine_boxes import combine
+
+    paths = [Path(file) for file in files]
+    people = min(2, len(paths)) if least is None else least
+    return combine(paths, Path(to), Path(reviewer) if reviewer else None, iou, people, strip)

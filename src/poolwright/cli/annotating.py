@@ -1,4 +1,4 @@
-"""Commands that estimate a filter's accuracy from people's verdicts."""
+"""Commands that estimate a filter's accuracy from people's verdicts, and combine boxes that several people drew."""
 
 from __future__ import annotations
 
@@ -61,3 +61,30 @@ def accuracy(
     words = {name: meaning for name, _, meaning in (pair.partition("=") for pair in word or ())}
     estimates = estimate(sheet, verdicts or (), words, field)
     OUTPUT.show(print_accuracy, estimates, more_verdicts(estimates, want) if want else None)
+
+
+@app.command("combine-boxes")
+def combine_boxes_of(
+    files: Annotated[list[Path], typer.Argument(help="Files in the format of COCO, one a person.", metavar="FILE...")],
+    to: Annotated[Path, typer.Option("--to", help="Folder of the result.", metavar="DIR")],
+    reviewer: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="File of somebody who decides about the pictures in it.", metavar="FILE"),
+    ] = None,
+    iou: Annotated[float, typer.Option(help="Smallest overlap of two boxes of one object.")] = 0.5,
+    least: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="How many people must have looked at a picture; default 2.", metavar="N"),
+    ] = None,
+    strip: Annotated[
+        str, typer.Option(help="What to leave out where file names begin, a regular expression.", metavar="REGEX")
+    ] = "",
+) -> None:
+    """Combine boxes that several people drew.
+
+    Boxes are matched one to one; the mean box of a majority is accepted, the others are left to a reviewer.
+    """
+    from poolwright.api import combine_boxes
+    from poolwright.cli.rendering.annotating import print_boxes
+
+    OUTPUT.show(print_boxes, combine_boxes(*files, to=to, reviewer=reviewer, iou=iou, least=least, strip=strip))

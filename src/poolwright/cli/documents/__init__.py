@@ -48,6 +48,7 @@ def documents() -> dict[str, Any]:
         "verify": inspecting.VerifyDocument,
         "audit": running.FilesDocument,
         "accuracy": annotating.AccuracyDocument,
+        "combine-boxes": annotating.BoxesDocument,
         "import-clear": running.FilesDocument,
         "convert": data.ConvertDocument,
         "fetch": data.FetchDocument,

@@ -1,4 +1,4 @@
-"""Prints estimates from verdicts."""
+"""Prints estimates from verdicts, and what boxes of several people come to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.text import Text
 from poolwright.cli.rendering.console import console, grid
 
 if TYPE_CHECKING:
-    from poolwright.api import Estimates, MoreVerdicts
+    from poolwright.api import CombinedBoxes, Estimates, MoreVerdicts
 
 
 def print_audit(files: Sequence[Path]) -> None:
@@ -53,3 +53,25 @@ def _print_more(more: MoreVerdicts, estimates: Estimates) -> None:
         one = found.stratum
         table.add_row(f"{one.low:.3g}", f"{one.high:.3g}", f"{one.rows:,}", f"{found.answers.total:,}", f"{count:,}")
     out.print(table)
+
+
+def print_boxes(found: CombinedBoxes) -> None:
+    """The boxes of each class with the agreement of people, what is left to a reviewer, and the files."""
+    out = console()
+    table = grid("class", "boxes", "disputed", "agreement", "overlap", numbers=("boxes", "disputed"))
+    for one in (*found.classes, found.all):
+        shares = ("" if value is None else f"{value:.1%}" for value in (one.agreement, one.overlap))
+        table.add_row(Text(one.name or "all"), f"{one.boxes:,}", f"{one.disputed:,}", *shares)
+    out.print(table)
+    words = f"pictures: {found.images:,}; people: {found.people}"
+    words += f"; decided by a reviewer: {found.reviewed:,}" if found.reviewed else ""
+    out.print(Text(f"{words}; boxes of one object overlap by {found.least_overlap:.0%} or more"))
+    if found.disputed_images:
+        out.print(Text(f"pictures with disputed boxes: {found.disputed_images:,}; a --reviewer decides about them"))
+    if found.too_few:
+        few = f"pictures left out, as too few people looked at them: {len(found.too_few):,}, such as {found.too_few[0]}"
+        out.print(Text(few))
+    for remark in found.remarks:
+        out.print(Text(remark))
+    for path in found.files:
+        print(f"wrote {path}")
