@@ -104,7 +104,8 @@ def test_several_classes_and_files_that_hold_them(tmp_path: Path) -> None:
     said = {(one.uid, one.annotator): one for one in live.snapshot().counted}
     assert [said[pair].chosen for pair in (("u000", "Anna"), ("u002", "Ben"))] == [("cat", "horse"), ("dog", "horse")]
     assert [said["u001", who].verdict for who in ("Anna", "Ben")] == ["negative", "positive"]
-    assert {one.uid for one in differing(live.snapshot())} == {"u000", "u001"}
+    looks = {one.uid: (one.named, one.agreed) for one in differing(live.snapshot())}
+    assert looks == {"u000": (["cat", "horse"], {"cat"}), "u001": (["cat", "dog"], {"cat"})}
     by_class = {one["class"]: one for one in certificate(live.snapshot())["classes"]}
     assert [(name, one["rows"], one["unclear"]) for name, one in by_class.items()] == [
         ("cat", 2, 0), ("dog", 1, 1), ("horse", 1, 1)

@@ -105,6 +105,28 @@ def test_galleries_and_samples_of_several_runs(chromium: Any, made_demo: MadeDem
         page.wait_for_selector("article.run")
 
 
+def test_many_runs_are_folded_and_found(chromium: Any, tmp_path: Path) -> None:
+    made = make_run(tmp_path, 6)
+    for number in (1, 2, 3, 10, 20):
+        shutil.copytree(made, tmp_path / "all" / f"p{number}" / "run")
+    app = Runs(tmp_path / "all", make_access(tmp_path / "key", "127.0.0.1"))
+    with listening(app) as port, opened(chromium, f"http://127.0.0.1:{port}") as page:
+        page.goto(f"http://127.0.0.1:{port}/")
+        assert [one.split("/")[0] for one in page.locator("article.run h2 .mono").all_inner_texts()] == [
+            "p1", "p2", "p3", "p10", "p20",
+        ]  # fmt: skip
+        assert page.locator("article.run details[open]").count() == 0
+        assert narrow(page)
+        page.click("[data-filter]")
+        page.keyboard.type("KEPT p2")
+        assert page.locator("article.run:visible").count() == 2
+        page.keyboard.type("0")
+        page.click("article.run:visible summary")
+        page.click("article.run:visible td a")
+        page.wait_for_url("**/run/p20-run/explore/kept")
+        page.wait_for_selector(".pic")
+
+
 def test_a_frame_of_another_site(chromium: Any, tmp_path: Path) -> None:
     run = make_run(tmp_path, 6)
     framed = Framed(create_app(run, make_access(run, "127.0.0.1")), "Anna")

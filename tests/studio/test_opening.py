@@ -62,6 +62,31 @@ def test_anything_is_opened(tmp_path: Path) -> None:
         run_of(tmp_path / "nowhere")
 
 
+def test_folders_of_images_are_their_classes(tmp_path: Path) -> None:
+    for name in ("art/dog/1.jpg", "art/cat/2.jpg", "photo/dog/3.jpg", "4.jpg"):
+        (tmp_path / "all" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "all" / name).write_bytes(picture(1))
+    rows = Table(run_of(tmp_path / "all") / "tables/rows").read(["uid", "label", "folder"]).to_pylist()
+    assert [tuple(row.values()) for row in rows] == [
+        ("4.jpg", None, None), ("art/cat/2.jpg", "cat", "art"), ("art/dog/1.jpg", "dog", "art"),
+        ("photo/dog/3.jpg", "dog", "photo"),
+    ]  # fmt: skip
+    assert Table(run_of(tmp_path / "all" / "art") / "tables/rows").schema.names == ["uid", "image_path", "label"]
+
+
+def test_rows_without_pictures_are_a_table(tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table({"url": ["https://a.example/1.jpg"] * 3, "text": ["a", "b", "c"]}), tmp_path / "urls.parquet"
+    )
+    with serving(run_of(tmp_path / "urls.parquet")) as (port, _):
+        anna = Browser(port, "Anna")
+        for query in ("", "?has=b", "?layout=grid", "?where=nonsense%20("):
+            page = anna.get(f"/explore/rows{query}")[2].decode()
+            assert 'class="list ex-table"' in page, query
+            assert "/picture?" not in page, query
+        assert b"/picture?" not in anna.get("/explore/rows/rows?layout=table")[2]
+
+
 def test_tags_are_files_that_steps_read(tmp_path: Path) -> None:
     run = make_run(tmp_path, 12)
     with serving(run) as (port, _):

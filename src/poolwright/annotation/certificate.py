@@ -61,7 +61,7 @@ def certificate(now: Snapshot) -> dict[str, Any]:
             for number, (name, count) in enumerate(given.items(), start=1)
         ],
         "agreement": agreement_of(now.independent),
-        **_by_class(_decided(now)),
+        **_by_class(decided_classes(now)),
     }
 
 
@@ -90,7 +90,8 @@ def agreement_of(said: Sequence[Said]) -> dict[str, Any]:
     return {"rows": found.items, "pairwise": found.pairwise, "krippendorff_alpha": found.alpha}
 
 
-def _decided(now: Snapshot) -> tuple[DecidedClass, ...]:
+def decided_classes(now: Snapshot) -> tuple[DecidedClass, ...]:
+    """Decide about each class that somebody named, if people name all classes that they see."""
     if not now.queue.several:
         return ()
     terms, given = now.queue.terms, (one.as_verdict() for one in now.counted if one.uid in now.queue.row_of)

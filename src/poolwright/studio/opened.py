@@ -52,7 +52,7 @@ class OpenedRun:
         self._sources: dict[tuple[str, str], SourceRows] = {}
         self._pictures = PictureCache()
         self._lock = threading.Lock()
-        open_run(self.folder)
+        _ = self.run
 
     @property
     def run(self) -> Run:
@@ -113,6 +113,12 @@ class OpenedRun:
             if found is not None:
                 return found
         return None
+
+    def has_pictures(self, name: str) -> bool:
+        """Whether rows of a table can have pictures, in the table or in its source."""
+        if name in self.table_names() and {IMAGE, IMAGE_PATH} & set(self.table(name).schema.names):
+            return True
+        return any(one.source.schema.get_field_index(IMAGE) >= 0 for one in self._sources_of(name))
 
     def picture(self, name: str, uid: str, edge: int) -> bytes | str:
         """Return the picture of a row as a JPEG, its longer edge at most `edge` pixels; or why there is none."""

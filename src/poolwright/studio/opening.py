@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from xxhash import xxh3_64_hexdigest
 
 from poolwright.api import Recipe, run
+from poolwright.core.columns import IMAGE_PATH, LABEL
 from poolwright.core.errors import ChangedError, InputError, RecipeError
 from poolwright.core.pool import Pool
+from poolwright.pools.image_folder import ImageFolder
 from poolwright.recipe.recipe import make_pool
 from poolwright.registry import pool_class, pool_registry
 from poolwright.run.memory import MEMORY
 
 TABLE = "rows"
 """Name of the table of what is opened."""
+
+_LABEL = f"nullif(regexp_extract({IMAGE_PATH}, '([^/]+)/[^/]*$', 1), '')"
+_WALKED = 50
+_FOLDER = f"nullif(regexp_extract({IMAGE_PATH}, '^(.*)/[^/]+/[^/]*$', 1), '')"
 
 
 def run_of(path: Path) -> Path:
@@ -80,8 +87,18 @@ def _recipe(kind: type[Pool], path: Path) -> dict[str, Any]:
         "recipe": 1,
         "name": plain(path.stem),
         "pools": {"opened": {"read": kind.kind, **parameters}},
-        "tables": {TABLE: {"from": "opened"}},
+        "tables": {TABLE: {"from": "opened", "steps": _folder_columns(path) if kind is ImageFolder else []}},
     }
+
+
+def _folder_columns(path: Path) -> list[dict[str, Any]]:
+    """Return the step that gives images the name of their folder as `label`, and those above it as `folder`.
+
+    There are no such columns if there are no folders, as far as the first ones show.
+    """
+    deep = [any(not name.startswith(".") for name in names) for _, names, _ in islice(os.walk(path), _WALKED)]
+    columns = {LABEL: _LABEL, **({"folder": _FOLDER} if any(deep[1:]) else {})}
+    return [{"derive": columns}] if any(deep) else []
 
 
 def _cache() -> Path:

@@ -6,6 +6,7 @@ A run is served below `/run/NAME`, with tokens and sessions of the folder.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Container, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -42,7 +43,12 @@ def runs_below(folder: Path) -> list[Path]:
     """Return the run folders of a folder: those in it and in its `runs`, and those of the projects in it."""
     if not folder.is_dir() or (folder / MEMORY).is_file():
         return []
-    return sorted({path.parent for place in _PLACES for path in folder.glob(place)})
+    return sorted({path.parent for place in _PLACES for path in folder.glob(place)}, key=_natural)
+
+
+def _natural(path: Path) -> list[str | int]:
+    """Sort `p2` before `p10`."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,7 @@ class Runs:
     def __init__(self, folder: Path, access: Access) -> None:
         self.folder, self.access = folder.resolve(), access
         self._apps: dict[str, ASGIApp] = {}
+        self._read: dict[Path, OpenedRun] = {}
         self._opening = asyncio.Lock()
         self._open = AsyncExitStack()
         self.start = base_app(access, lambda: {"run": self.folder.name, "nav": ()}, (entering, router), self._lifespan)
@@ -111,7 +118,7 @@ class Runs:
         for path in runs_below(self.folder):
             name = _free(plain("-".join(path.relative_to(self.folder).parts)), found)
             found[name] = path
-            for one in _releases(path):
+            for one in self._releases(path):
                 found[_free(f"release-{name}-{plain(one.name)}", found)] = one
         return found
 
@@ -124,7 +131,7 @@ class Runs:
     def _listed(self, slug: str, path: Path, slugs: dict[Path, str]) -> ListedRun:
         where = path.relative_to(self.folder).as_posix()
         try:
-            opened = OpenedRun(path)
+            opened = self._run(path)
             releases = tuple(
                 ListedRelease(slugs.get(one.folder(path).resolve(), ""), one.table, one.layout.layout, str(one.to))
                 for one in opened.run.recipe.releases
@@ -133,6 +140,23 @@ class Runs:
             return ListedRun(slug, where, opened.title, tables, tuple(list_queues(path)), releases)
         except PoolwrightError as error:
             return ListedRun(slug, where, trouble=str(error))
+
+    def _run(self, path: Path) -> OpenedRun:
+        """Return a run, which is read again only if it changes."""
+        if path not in self._read:
+            self._read[path] = OpenedRun(path)
+        return self._read[path]
+
+    def _releases(self, path: Path) -> Iterator[Path]:
+        """Yield the folders of the releases of a run that are written."""
+        try:
+            releases = self._run(path).run.recipe.releases
+        except PoolwrightError:
+            return
+        for one in releases:
+            folder = one.folder(path)
+            if folder.is_dir():
+                yield folder.resolve()
 
     async def open(self, slug: str) -> None:
         """Open a run or a release, once.
@@ -160,18 +184,6 @@ class Runs:
 def _free(name: str, taken: Container[str]) -> str:
     """Return a name, with a number if it is taken."""
     return next(one for one in chain([name], (f"{name}-{number}" for number in count(2))) if one not in taken)
-
-
-def _releases(run: Path) -> Iterator[Path]:
-    """Yield the folders of the releases of a run that are written."""
-    try:
-        releases = OpenedRun(run).run.recipe.releases
-    except PoolwrightError:
-        return
-    for one in releases:
-        folder = one.folder(run)
-        if folder.is_dir():
-            yield folder.resolve()
 
 
 @router.get("/")

@@ -73,7 +73,7 @@ def classes_of(view: View) -> list[str]:
 
 def facet_boxes(view: View, asked: PageState, base: str) -> list[FacetBox]:
     """Return the facets, well-known ones first; the first and those with a choice are counted, others on opening."""
-    order = facet_order(view)
+    order = [name for name in facet_order(view) if name != DROPPED_BY or view.rows > view.kept]
     chosen = {clause.column for clause in asked.filter.clauses if isinstance(clause, Among)}
     counted = [name for name in order if len(view.column(name).names) > 1 or name in chosen][:_OPEN_FACETS]
     return [

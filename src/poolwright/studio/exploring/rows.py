@@ -42,7 +42,7 @@ from poolwright.studio.exploring.cards import (
     steps_of,
     table_columns,
 )
-from poolwright.studio.exploring.query_state import PageState, brief, read_asked, words
+from poolwright.studio.exploring.query_state import PageState, Pairs, brief, read_asked, words
 from poolwright.studio.exploring.views import SearchedView, Views, Work
 from poolwright.studio.pages import SessionOf, StudioOf, drawn, only_owner, page
 from poolwright.studio.pictures import KEPT_BY_BROWSERS, nearest_edge
@@ -100,15 +100,16 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
     view = open_view(request, views, name)
     if isinstance(view, Response):
         return view
-    base, typed = base_of(name), ""
+    base, typed, pictures = base_of(name), "", studio.opened.has_pictures(name)
+    shape = [] if pictures else [("layout", "table")]  # without pictures there is nothing to see in a grid
     try:
-        asked = read_asked(view, request.query_params.multi_items())
+        asked = read_asked(view, [*request.query_params.multi_items(), *shape])
         found, search, trouble = _searched(views, view, asked)
         count, cards, following = cards_of(found, asked, search, 0)
     except PoolwrightError as error:
         typed = request.query_params.get("where", "")
         found, search, trouble = view, None, str(error)
-        asked, (count, cards, following) = _without_where(view, request)
+        asked, (count, cards, following) = _without_where(view, request, shape)
     lazy = view.rows > LAZY_ROWS
     return page(
         request,
@@ -126,6 +127,7 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
         rows=count.rows if asked.kept is None else count.kept if asked.kept else count.dropped,
         downward=order_of(asked, search)[1],
         cards=cards,
+        pictures=pictures,
         following=following,
         facets=None if lazy else facet_boxes(found, asked, base),
         numbers=None if lazy else number_boxes(found, asked, base),
@@ -152,9 +154,11 @@ def strategies_of(view: View) -> list[str]:
     return [way for way, there in ways.items() if there]
 
 
-def _without_where(view: View, request: Request) -> tuple[PageState, tuple[Counts, list[RowCard], int | None]]:
+def _without_where(
+    view: View, request: Request, shape: Pairs
+) -> tuple[PageState, tuple[Counts, list[RowCard], int | None]]:
     """Return the state and rows of a page without its expressions, or if that is wrong too, those of all rows."""
-    pairs = [pair for pair in request.query_params.multi_items() if pair[0] != "where"]
+    pairs = [*(pair for pair in request.query_params.multi_items() if pair[0] != "where"), *shape]
     try:
         asked = read_asked(view, pairs).unsearched()
         return asked, cards_of(view, asked, None, 0)
@@ -183,14 +187,24 @@ def _speaks(view: View) -> dict[str, Any]:
 
 @router.get("/explore/{name}/rows")
 def more_rows(
-    request: Request, views: ViewsOf, name: str, start: Annotated[int, Query(ge=0, le=1 << 40)] = 0
+    request: Request,
+    studio: StudioOf,
+    views: ViewsOf,
+    name: str,
+    start: Annotated[int, Query(ge=0, le=1 << 40)] = 0,
 ) -> Response:
     """Return the next rows of a page."""
     view, asked, search = read_again(request, views, name)
     _, cards, following = cards_of(view, asked, search, start)
-    base = base_of(name)
     return page(
-        request, "explore_cards.html.j2", base=base, of=view.digest, asked=asked, cards=cards, following=following
+        request,
+        "explore_cards.html.j2",
+        base=base_of(name),
+        of=view.digest,
+        asked=asked,
+        cards=cards,
+        pictures=studio.opened.has_pictures(name),
+        following=following,
     )
 
 

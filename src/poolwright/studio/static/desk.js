@@ -196,7 +196,7 @@ export class Side {
   finish(state) {
     this.announced.add(state.group);
     document.getElementById("done-title").textContent = state.group ? `${state.group} is done` : "All rows are done";
-    document.getElementById("done-words").textContent = state.words;
+    document.getElementById("done-words").textContent = state.next ? state.words : `${state.words}. There is nothing else to verify for you.`;
     document.getElementById("done-next").hidden = !state.next;
     if (!this.dialog.open) this.dialog.showModal();
     if (state.next) document.getElementById("done-next").focus();

@@ -74,10 +74,21 @@ document.addEventListener("click", (event) => {
   button.setAttribute("aria-expanded", open);
 });
 
+// A list that is narrowed down to what contains the words typed.
+document.addEventListener("input", (event) => {
+  const wanted = event.target.dataset?.filter;
+  if (!wanted) return;
+  const words = event.target.value.trim().toLowerCase().split(/\s+/);
+  for (const one of document.querySelectorAll(wanted)) {
+    const text = one.textContent.toLowerCase();
+    one.hidden = !words.every((word) => text.includes(word));
+  }
+});
+
 // On narrow screens the cells of a table stand below each other, each with the name of its column.
 function label() {
   for (const table of document.querySelectorAll("table.list")) {
-    const names = [...table.querySelectorAll("thead th")].map((cell) => cell.textContent);
+    const names = [...table.querySelectorAll("thead th, thead td")].map((cell) => cell.textContent);
     for (const row of table.tBodies[0]?.rows ?? []) [...row.cells].forEach((cell, at) => { cell.dataset.label = names[at] ?? ""; });
   }
 }

@@ -12,7 +12,8 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from poolwright.annotation.annotators import people_of, reliability
-from poolwright.annotation.certificate import agreement_of, certificate, describe_conclusion, in_json
+from poolwright.annotation.certificate import agreement_of, certificate, decided_classes, describe_conclusion, in_json
+from poolwright.annotation.deciding.class_by_class import DecidedClass
 from poolwright.annotation.exchange.import_export import FORMS, exported, imported
 from poolwright.annotation.queue.tally import Snapshot
 from poolwright.core.errors import PoolwrightError
@@ -68,7 +69,16 @@ def _found(live: LiveQueue) -> dict[str, Any]:
         "parts": live.parts.people,
         "shares": _shares(live, now),
         "differing": len(differing(now)),
+        "classes": _classes(live, live.version) if now.queue.several else (),
     }
+
+
+@lru_cache(maxsize=8)
+def _classes(live: LiveQueue, version: tuple[int, int]) -> list[tuple[DecidedClass, int]]:
+    """Return what people decided about each class that somebody named, and the number of rows it was proposed for."""
+    now = live.snapshot()
+    proposed = Counter(now.queue.classes)
+    return [(one, proposed[one.name]) for one in decided_classes(now)]
 
 
 def _shares(live: LiveQueue, now: Snapshot) -> dict[str, tuple[int, int]]:

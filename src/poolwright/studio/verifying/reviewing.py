@@ -36,6 +36,12 @@ class DifferingRow:
         """The classes that people named, sorted."""
         return sorted({name for one in self.said for name in one.chosen})
 
+    @property
+    def agreed(self) -> set[str]:
+        """The classes that all of them named, who are not unsure."""
+        sure = [set(one.chosen) for one in self.said if one.verdict != "unsure"]
+        return set.intersection(*sure) if sure else set()
+
 
 def differing(now: Snapshot) -> list[DifferingRow]:
     """Return the rows on which people differ and nobody has looked again, in order of their first verdict."""
