@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from email.message import Message
 from importlib import metadata
 from importlib.util import find_spec
@@ -52,11 +52,19 @@ def test_the_demo_checks_for_what_its_extra_brings() -> None:
     assert extras_of(line) == set(DEMO_EXTRAS)
 
 
+@pytest.fixture(scope="module")
+def distributions() -> Mapping[str, list[str]]:
+    """The installed distributions by the modules that they bring."""
+    return metadata.packages_distributions()
+
+
 @pytest.mark.parametrize(("module", "extra"), EXTRAS.items())
-def test_the_extra_that_an_error_names_brings_the_module(module: str, extra: str) -> None:
+def test_the_extra_that_an_error_names_brings_the_module(
+    module: str, extra: str, distributions: Mapping[str, list[str]]
+) -> None:
     assert extra in OPTIONAL
     brought = {canonicalize_name(Requirement(text).name) for text in OPTIONAL[extra]}
-    providers = {canonicalize_name(name) for name in metadata.packages_distributions().get(module, ())}
+    providers = {canonicalize_name(name) for name in distributions.get(module, ())}
     assert not providers or providers & brought, f"{module} is of {providers}, {extra} brings {brought}"
 
 
