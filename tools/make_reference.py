@@ -18,8 +18,8 @@ import yaml
 from pydantic import BaseModel
 
 from poolwright.core.columns import WELL_KNOWN, vector_type
-from poolwright.core.runtime.yaml_text import load
 from poolwright.core.step import Step
+from poolwright.core.texts.yaml_text import load
 from poolwright.demo.demo import clip_folder
 from poolwright.models.encoders.spec import model_spec
 from poolwright.recipe.jsonschema import recipe_schema, schema_text

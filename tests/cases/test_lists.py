@@ -13,7 +13,7 @@ import pytest
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows
-from poolwright.core.runtime.yaml_text import load
+from poolwright.core.texts.yaml_text import load
 from poolwright.steps.choose import listed as listed_step
 from poolwright.steps.choose.keep import Keep
 from poolwright.steps.choose.listed import ListedStep

@@ -11,7 +11,7 @@ import pytest
 
 from poolwright.annotation.exchange.read_answers import read_verdicts
 from poolwright.core.errors import PoolwrightError
-from poolwright.core.runtime.text_files import decode, delimiter_of, load_json, whole_text
+from poolwright.core.texts.text_files import decode, delimiter_of, load_json, whole_text
 from poolwright.models.texts.vocabulary import read_vocabulary
 from poolwright.steps.choose.read_list import read_list
 

@@ -28,7 +28,7 @@ import jsonschema
 import pytest
 import yaml
 
-from poolwright.core.runtime.yaml_text import load
+from poolwright.core.texts.yaml_text import load
 from poolwright.recipe.recipe import build
 from poolwright.recipe.source import parse_source
 from tests.calling import call

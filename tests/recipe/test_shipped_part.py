@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from poolwright.core.errors import RecipeError
-from poolwright.core.runtime.yaml_text import load
+from poolwright.core.texts.yaml_text import load
 from poolwright.recipe.recipe import Recipe
 from poolwright.recipe.shipped import shipped_text
 from poolwright.recipe.shipped_part import part_of

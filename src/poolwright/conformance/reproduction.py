@@ -14,7 +14,7 @@ from poolwright.core.errors import WaitingForPeople
 from poolwright.core.files import claim_folder, write_text
 from poolwright.core.results.conformance import Conformance, PublishedNumber
 from poolwright.core.runtime.progress import Listener, Silent
-from poolwright.core.runtime.yaml_text import load
+from poolwright.core.texts.yaml_text import load
 from poolwright.recipe.shipped import shipped_text
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
 
-from poolwright.core.runtime.text_files import checked_encoding
+from poolwright.core.texts.text_files import checked_encoding
 
 
 def parse_share(value: Any) -> float:

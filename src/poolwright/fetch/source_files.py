@@ -14,9 +14,9 @@ import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
 
 from poolwright.core.errors import InputError
-from poolwright.core.runtime.csv_quotes import unclosed_quote
 from poolwright.core.runtime.packed import unpacked
-from poolwright.core.runtime.text_files import load_json, whole_text
+from poolwright.core.texts.csv_quotes import unclosed_quote
+from poolwright.core.texts.text_files import load_json, whole_text
 
 _BATCH = 16_384
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from poolwright.core.runtime.yaml_text import load
+from poolwright.core.texts.yaml_text import load
 from poolwright.recipe.recipe import Recipe
 
 _NAMED, _OF_TABLES = ("pools", "tables"), ("figures", "releases")

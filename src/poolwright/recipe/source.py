@@ -16,8 +16,8 @@ from urllib.parse import quote
 import yaml
 
 from poolwright.core.errors import Mistakes, PoolwrightError, RecipeError, did_you_mean
-from poolwright.core.runtime.yaml_text import compose, load, scalar
-from poolwright.core.runtime.yaml_text import key as key_of
+from poolwright.core.texts.yaml_text import compose, load, scalar
+from poolwright.core.texts.yaml_text import key as key_of
 
 Key = tuple[str | int, ...]
 

@@ -26,9 +26,9 @@ from poolwright.core.frame import Context, MemoryFrame, OtherRows
 from poolwright.core.roles import JoiningStep
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.spread import Deal, Spread
-from poolwright.core.runtime.yaml_text import load
 from poolwright.core.state import State
 from poolwright.core.step import Outcome, Step
+from poolwright.core.texts.yaml_text import load
 from poolwright.models.encoders.load import load_encoder
 from poolwright.testing.fixtures import context, finished_table, knowing, other_rows
 from poolwright.testing.tables import CODINGS, SIZES, WORDS, make, more_columns, tables

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 
 from poolwright.annotation.exchange.label_studio import FIELDS, VERDICT
 from poolwright.core.errors import InputError
-from poolwright.core.runtime.text_files import load_json
+from poolwright.core.texts.text_files import load_json
 from poolwright.core.wording import counted, guarded
 
 MOST_BYTES = 65_535

@@ -26,8 +26,8 @@ from poolwright.annotation.exchange.label_studio import FIELDS, VERDICT, records
 from poolwright.annotation.exchange.mturk import REJECTED, is_batch, record_of_assignment
 from poolwright.annotation.verdicts import UnknownWord, Verdict, Words
 from poolwright.core.errors import InputError, did_you_mean
-from poolwright.core.runtime.csv_quotes import unclosed_quote
-from poolwright.core.runtime.text_files import decode, delimiter_of, load_json, whole_text
+from poolwright.core.texts.csv_quotes import unclosed_quote
+from poolwright.core.texts.text_files import decode, delimiter_of, load_json, whole_text
 from poolwright.core.wording import counted, some, unguarded
 from poolwright.core.wording import rows as in_rows
 

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from poolwright.core.errors import MissingExtra
-from poolwright.core.runtime.text_files import load_json
+from poolwright.core.texts.text_files import load_json
 from poolwright.fetch.centre import Centre, HostTexts
 from poolwright.fetch.http.network import seen
 from poolwright.fetch.http.urls import RequestTarget

@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError, did_you_mean
-from poolwright.core.runtime.text_files import load_json
-from poolwright.core.runtime.yaml_text import load
+from poolwright.core.texts.text_files import load_json
+from poolwright.core.texts.yaml_text import load
 from poolwright.models.encoders.prepare import Interpolation, Preparation, ResizeMode
 
 NAMES = ("manifest.json", "manifest.yaml", "manifest.yml")

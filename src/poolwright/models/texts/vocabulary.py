@@ -17,8 +17,8 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.pool import resolve_path
 from poolwright.core.remote.files import local_file
-from poolwright.core.runtime.text_files import load_json
-from poolwright.core.runtime.yaml_text import load
+from poolwright.core.texts.text_files import load_json
+from poolwright.core.texts.yaml_text import load
 from poolwright.models.texts.package_files import clip_metadata, imagenet21k_synsets
 
 FORMATS = (".txt", ".json", ".yaml", ".yml", ".csv")

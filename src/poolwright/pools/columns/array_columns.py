@@ -12,7 +12,7 @@ import pyarrow as pa
 from poolwright.core.columns import UID, WELL_KNOWN, is_vector, wider_type
 from poolwright.core.errors import RecipeError
 from poolwright.core.runtime.noting import note
-from poolwright.core.runtime.text_files import whole_text
+from poolwright.core.texts.text_files import whole_text
 from poolwright.pools.columns.captions import decoded
 from poolwright.pools.columns.casting import as_given, check_values, given_type
 from poolwright.pools.columns.vectors import MadeBy, field_of, unit_vectors

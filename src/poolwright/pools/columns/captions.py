@@ -11,7 +11,7 @@ from typing import Any
 from poolwright.core.columns import TEXT
 from poolwright.core.remote.files import open_file
 from poolwright.core.runtime.noting import note
-from poolwright.core.runtime.text_files import decode, load_json, whole_text
+from poolwright.core.texts.text_files import decode, load_json, whole_text
 from poolwright.pools.readers.paths import join, map_files
 from poolwright.pools.values.texts import SEVERAL
 

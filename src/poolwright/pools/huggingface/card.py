@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from poolwright.core.errors import RecipeError
-from poolwright.core.runtime.yaml_text import load
+from poolwright.core.texts.yaml_text import load
 
 DEFAULT = "default"
 """Name of the config of a repository that names none."""

@@ -24,7 +24,7 @@ from poolwright.core.remote.failures import reaching, retried
 from poolwright.core.remote.files import open_file
 from poolwright.core.remote.schemes import file_system, is_url, keys_for
 from poolwright.core.runtime.packed import unpacked, unpacked_name
-from poolwright.core.runtime.text_files import encoding_of
+from poolwright.core.texts.text_files import encoding_of
 
 T = TypeVar("T")
 

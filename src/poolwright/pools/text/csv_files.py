@@ -16,7 +16,7 @@ import pyarrow.csv as pacsv
 
 from poolwright.core.columns import ROW_ERROR
 from poolwright.core.errors import did_you_mean
-from poolwright.core.runtime.csv_quotes import is_open
+from poolwright.core.texts.csv_quotes import is_open
 from poolwright.pools.readers.paths import Unreadable
 from poolwright.pools.text.csv_quotes import QuoteWatch, check_quotes
 from poolwright.pools.text.csv_values import DAMAGED, ValidUtf8, converted

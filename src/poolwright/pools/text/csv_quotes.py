@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from poolwright.core.runtime.csv_quotes import unclosed_quote
+from poolwright.core.texts.csv_quotes import unclosed_quote
 from poolwright.pools.readers.paths import Unreadable, open_text
 
 _QUOTE = ord('"')

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pajson
 
 from poolwright.core.columns import ROW_ERROR
-from poolwright.core.runtime.text_files import load_json, whole_text
+from poolwright.core.texts.text_files import load_json, whole_text
 from poolwright.pools.columns.captions import as_text
 from poolwright.pools.readers.paths import Unreadable, first_line
 from poolwright.pools.text.inference import EXACT

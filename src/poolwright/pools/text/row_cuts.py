@@ -16,7 +16,7 @@ from poolwright.core.errors import MissingExtra, is_installed
 from poolwright.core.files import write_text
 from poolwright.core.remote.schemes import is_url
 from poolwright.core.runtime.packed import is_packed
-from poolwright.core.runtime.text_files import encoding_of
+from poolwright.core.texts.text_files import encoding_of
 from poolwright.core.wording import some
 from poolwright.pools.readers.line_index import index_folder, stamp
 from poolwright.pools.readers.paths import DAMAGE, base_name, open_text

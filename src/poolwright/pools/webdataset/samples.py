@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from poolwright.core.images.formats import IMAGE_EXTENSIONS, extension_of_name
 from poolwright.core.images.image_files import Limits
-from poolwright.core.runtime.text_files import decode, load_json
+from poolwright.core.texts.text_files import decode, load_json
 
 KEY = "__key__"
 """The key of a sample, among the values of its files."""

@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from poolwright.core.errors import InputError, did_you_mean
 from poolwright.core.remote.files import open_file
-from poolwright.core.runtime.csv_quotes import unclosed_quote
 from poolwright.core.runtime.packed import unpacked, unpacked_name
-from poolwright.core.runtime.text_files import decode, delimiter_of, load_json, whole_text
+from poolwright.core.texts.csv_quotes import unclosed_quote
+from poolwright.core.texts.text_files import decode, delimiter_of, load_json, whole_text
 from poolwright.core.wording import some
 
 KINDS = "txt, csv, tsv, jsonl, json, parquet or npy"
