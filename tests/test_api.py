@@ -103,6 +103,21 @@ def test_run_report_and_verify_work_twice(tmp_path: Path) -> None:
         assert poolwright.steps()["top"].kind == "choose"
 
 
+def test_a_text_alone_is_a_list_of_one(tmp_path: Path) -> None:
+    write_pool(tmp_path, make_rows(60))
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        "recipe: 1\nname: one\npools:\n  pool: {read: table, path: pool}\n"
+        "tables:\n  best:\n    from: pool\n    steps: [{sample: {n: 20}}]\n"
+    )
+    result = poolwright.run(recipe, tmp_path / "run", sets="seed=7", tables="best", fresh="best")
+    best = result.tables["best"]
+    assert (best.record.seed, len(best), best.select("uid").to_arrow().column_names) == (7, 20, ["uid"])
+    uid = poolwright.ledger(tmp_path / "run", "best").to_arrow().column("uid").to_pylist()[0]
+    one = poolwright.ledger(tmp_path / "run", "best", uids=uid, columns="uid").to_arrow()
+    assert one.column("uid").to_pylist() == [uid]
+
+
 def test_functions_can_be_replaced_by_mocks_and_come_back() -> None:
     original = poolwright.run
     with mock.patch("poolwright.run") as fake:

@@ -74,7 +74,7 @@ def test_the_rows_of_then_are_decided_as_then(released: Path, tmp_path: Path) ->
 
 
 def test_new_rows_meet_the_thresholds_of_then(released: Path, tmp_path: Path) -> None:
-    api.apply(released / "out", [released / "more.parquet"], tmp_path / "more")
+    api.apply(released / "out", str(released / "more.parquet"), tmp_path / "more")  # one alone is no list
     kept = api.show(tmp_path / "more")[0].read()
     assert 10 < kept.num_rows < 100
     cut = pc.min(open_run(released / "run").table("surest").read(["decision"])["decision"]).as_py()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from poolwright.core.params import several
 from poolwright.core.results.combined_boxes import CombinedBoxes
 from poolwright.run.run import open_run
 
@@ -61,7 +62,7 @@ def more_verdicts(estimates: Estimates, wanted: Mapping[str, float] | Sequence[s
 
 def accuracy(
     sheet: str | Path,
-    verdicts: Sequence[str | Path] = (),
+    verdicts: str | Path | Sequence[str | Path] = (),
     words: Mapping[str, str] | None = None,
     field: str = "verdict",
 ) -> Estimates:
@@ -80,7 +81,9 @@ def accuracy(
     from poolwright.annotation.sample import accuracy as estimate
     from poolwright.annotation.sample import read_sample, sample_beside
 
-    given = [verdict for path in verdicts or (sheet,) for verdict in read_verdicts(Path(path), words, field=field)]
+    given = [
+        verdict for path in several(verdicts or sheet) for verdict in read_verdicts(Path(path), words, field=field)
+    ]
     return estimate(read_sample(sample_beside(Path(sheet))), given)
 
 

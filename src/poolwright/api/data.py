@@ -235,7 +235,7 @@ def build_encoder(kind: str, to: str | Path, wheels: str | Path | None = None) -
 
 def train_encoder(
     kind: str,
-    pools: Sequence[str | Path],
+    pools: str | Path | Sequence[str | Path],
     to: str | Path,
     settings: Mapping[str, Any] | None = None,
     *,

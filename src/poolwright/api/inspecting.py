@@ -13,6 +13,7 @@ from poolwright.api.results import SearchResult
 from poolwright.api.table import Table
 from poolwright.core.columns import BUCKET, IMAGE, is_vector
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
+from poolwright.core.params import several
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.core.table import RECORD
@@ -85,7 +86,9 @@ def ledger(
     """
     from poolwright.inspect.ledger import ledger_of
 
-    return ledger_of(open_run(folder), table, reason, step, uids, columns)
+    return ledger_of(
+        open_run(folder), table, reason, step, several(uids), None if columns is None else several(columns)
+    )
 
 
 def explore(folder: str | Path, table: str | None = None) -> View:
@@ -226,7 +229,7 @@ def cluster_figures(folder: str | Path, to: str | Path, classes: Sequence[str] =
 
     tables = show(folder)
     work = open_run(folder)
-    return write_cluster_figures([_view(work, table) for table in tables], Path(to), classes)
+    return write_cluster_figures([_view(work, table) for table in tables], Path(to), several(classes))
 
 
 def _view(work: Run, table: Table) -> TableView:

@@ -14,6 +14,7 @@ from poolwright.api.releasing import check_store, write_release
 from poolwright.api.results import Applied, RunResult, TableOutlook
 from poolwright.api.table import Table, public_tables
 from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.params import several
 from poolwright.core.results.changes import Changes
 from poolwright.core.runtime.event_log import EventLog
 from poolwright.core.runtime.progress import Listener, Silent
@@ -83,7 +84,8 @@ def run(
         raise RecipeError(f"no way '{extend}' to extend tables; {did_you_mean(extend, ('frozen', 'refit'))}")
     if extend == "refit" and fresh:
         raise RecipeError("'fresh' makes tables anew in their place, and 'refit' next to them; give one of the two")
-    loaded = _load(recipe, sets)
+    loaded, fresh = _load(recipe, sets), several(fresh)
+    tables = None if tables is None else several(tables)
     check_loaded(loaded, targets=release and tables is None)
     with shown(listener, progress) as seen:
         log = EventLog(seen, hide=loaded.source.hide)
@@ -219,7 +221,7 @@ def _sampled(
 
 def apply(
     release: str | Path,
-    inputs: Sequence[str | Path],
+    inputs: str | Path | Sequence[str | Path],
     to: str | Path | None = None,
     *,
     kind: str | None = None,
@@ -261,7 +263,7 @@ def apply(
     with TemporaryDirectory(prefix="poolwright-", ignore_cleanup_errors=True) as scratch:
         folder = Path(to or scratch).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        paths = [str(path) for path in inputs]
+        paths = [str(path) for path in several(inputs)]
         encoders = models if isinstance(models, Mapping) else parse_models(models or ())
         planned = application(Path(release), paths, folder, kind, parse_parameters(sets), skip, encoders, ledger)
         (table,) = run(planned.recipe, folder, workers=workers, listener=listener, progress=progress).tables.values()

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from poolwright.core.columns import IMAGE, is_vector
 from poolwright.core.errors import RecipeError, did_you_mean, require_module
 from poolwright.core.images.image import open_image
+from poolwright.core.params import several
 from poolwright.core.rows import vectors_of, with_missing_as_null
 from poolwright.core.table import Table as _Table
 from poolwright.run.sources.source import IMAGE_BATCH, Source, table_source
@@ -102,6 +103,7 @@ class TableSlice:
             RecipeError: there is no such column.
         """
         known = [*self._of.schema.names, *([IMAGE] if IMAGE in self._source.schema.names else [])]
+        columns = several(columns)
         for name in columns:
             if name not in known:
                 raise RecipeError(f"table '{self._of.name}' has no column '{name}'; {did_you_mean(name, known)}")

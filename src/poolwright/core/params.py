@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from poolwright.core.texts.text_files import checked_encoding
+
+
+def several(values: Any) -> list[Any]:
+    """Return the values of an argument that takes several; a text, path or number alone is the only one."""
+    return [values] if isinstance(values, str | Path | int) else list(values)
 
 
 def parse_share(value: Any) -> float:

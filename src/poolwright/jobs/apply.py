@@ -13,6 +13,7 @@ import pyarrow as pa
 from poolwright.core.columns import IMAGE, IMAGE_PATH, UID
 from poolwright.core.errors import PoolwrightError, RecipeError
 from poolwright.core.images.formats import is_image_name
+from poolwright.core.params import several
 from poolwright.core.parquet import write_parquet
 from poolwright.core.roles import Encoded, EncodingStep
 from poolwright.pools.columns.table_plan import SUFFIXES
@@ -70,7 +71,7 @@ def application(
     released = read_released(release.resolve())
     pictures = kind is None and all(is_image_name(path) for path in inputs)
     pool = _pictures(inputs, folder, released) if pictures else _pool(inputs, kind)
-    applied: dict[str, Any] = {"release": str(released.folder), "skip": list(skip), "models": dict(models or {})}
+    applied: dict[str, Any] = {"release": str(released.folder), "skip": several(skip), "models": dict(models or {})}
     data: dict[str, Any] = {
         "recipe": 1,
         "name": released.table,
@@ -188,7 +189,7 @@ def parse_models(pairs: Iterable[str]) -> dict[str, str]:
         RecipeError: one is not such a pair.
     """
     found = {}
-    for pair in pairs:
+    for pair in several(pairs):
         column, equals, model = pair.partition("=")
         if not column or not equals or ":" not in model:
             raise RecipeError(f"'{pair}' names no encoder; write COLUMN=KIND:MODEL, such as clip=onnx:models/clip")

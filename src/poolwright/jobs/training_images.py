@@ -18,6 +18,7 @@ from poolwright.core.errors import BadPart, RecipeError
 from poolwright.core.files import remove
 from poolwright.core.images.image import REASONS, open_image, unread
 from poolwright.core.images.image_files import Limits, local_image
+from poolwright.core.params import several
 from poolwright.core.parquet import write_parquet
 from poolwright.core.rows import Rows
 from poolwright.jobs.open_source import open_source
@@ -52,7 +53,7 @@ class _Listed:
 
 
 def open_sources(
-    paths: Sequence[str | Path], kind: str | None = None, parameters: Mapping[str, Any] | None = None
+    paths: str | Path | Sequence[str | Path], kind: str | None = None, parameters: Mapping[str, Any] | None = None
 ) -> list[Source]:
     """Open pools and finished tables by their paths.
 
@@ -66,7 +67,7 @@ def open_sources(
     """
     if not paths:
         raise RecipeError("no images to train on; name a folder of images, a pool or a table of a run")
-    return [_with_images(open_source(str(path), kind, parameters), str(path)) for path in paths]
+    return [_with_images(open_source(str(path), kind, parameters), str(path)) for path in several(paths)]
 
 
 def _with_images(source: Source, path: str) -> Source:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import yaml
 
 from poolwright.core.errors import Mistakes, PoolwrightError, RecipeError, did_you_mean
+from poolwright.core.params import several
 from poolwright.core.texts.yaml_text import compose, load, scalar
 from poolwright.core.texts.yaml_text import key as key_of
 
@@ -169,6 +170,7 @@ def parse_source(text: str, name: str, folder: Path, sets: Sequence[str] = (), u
     if not isinstance(data, dict):
         raise RecipeError(f"{name}:1: a recipe is a mapping that starts with 'recipe: 1'")
     source.data = data
+    sets = several(sets)
     for override in sets:
         _override(source, override)
     source.unfilled = source.data
@@ -223,7 +225,7 @@ def parse_parameters(sets: Sequence[str]) -> dict[str, Any]:
         RecipeError: one has no '=', or a key is both a value and a mapping.
     """
     found: dict[str, Any] = {}
-    for text in sets:
+    for text in several(sets):
         path, value = _split_set(text)
         inner = found
         for name in path[:-1]:

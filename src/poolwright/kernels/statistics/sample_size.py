@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poolwright.core.errors import InputError, did_you_mean
-from poolwright.core.params import parse_share
+from poolwright.core.params import parse_share, several
 from poolwright.kernels.statistics.accuracy import MEASURES, Estimates
 from poolwright.kernels.statistics.allocation import allocate
 from poolwright.kernels.statistics.melded_intervals import meld
@@ -46,7 +46,7 @@ def parse_wanted(pairs: Iterable[str]) -> dict[str, float]:
         InputError: an entry is not such a pair.
     """
     wanted = {}
-    for pair in pairs:
+    for pair in several(pairs):
         measure, _, share = pair.partition("=")
         try:
             wanted[measure] = parse_share(share)
