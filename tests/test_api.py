@@ -107,7 +107,7 @@ def test_a_text_alone_is_a_list_of_one(tmp_path: Path) -> None:
     write_pool(tmp_path, make_rows(60))
     recipe = tmp_path / "r.yaml"
     recipe.write_text(
-        "recipe: 1\nname: one\npools:\n  pool: {read: table, path: pool}\n"
+        "recipe: 1\nname: one\npools:\n  pool: {read: table, path: rows}\n"
         "tables:\n  best:\n    from: pool\n    steps: [{sample: {n: 20}}]\n"
     )
     result = poolwright.run(recipe, tmp_path / "run", sets="seed=7", tables="best", fresh="best")
