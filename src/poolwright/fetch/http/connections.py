@@ -116,8 +116,10 @@ class Connections:
         with self._failing():
             async with self._session.get(url, headers=headers, allow_redirects=False, proxy=self._proxy) as response:
                 received, body = Headers(response.raw_headers), response.content.iter_any()
-                yield Response(response.status, received, response.content_length, body)
-            self._connector.free(response)
+                try:
+                    yield Response(response.status, received, response.content_length, body)
+                finally:
+                    self._connector.free(response)
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -143,6 +145,14 @@ class Connections:
             raise Failure("bad_response", " ".join(error.message.split())[:200]) from None
 
 
+@dataclass(frozen=True)
+class _Use:
+    """The use of a connection by one request; `number` counts from 1 on each connection."""
+
+    transport: asyncio.Transport
+    number: int
+
+
 class _Connector(aiohttp.TCPConnector):
     """Opens connections on which the heads of responses are cleaned, and keeps the `most` used last.
 
@@ -152,7 +162,8 @@ class _Connector(aiohttp.TCPConnector):
     def __init__(self, most: int, **options: Any) -> None:
         super().__init__(limit=0, **options)
         self._most = most
-        self._used: WeakKeyDictionary[object, asyncio.Transport] = WeakKeyDictionary()  # by request, then by response
+        self._uses: WeakKeyDictionary[asyncio.Transport, int] = WeakKeyDictionary()  # requests so far
+        self._used: WeakKeyDictionary[object, _Use] = WeakKeyDictionary()  # by request, then by response
         self._reused: WeakSet[aiohttp.ClientRequest] = WeakSet()
         self._idle: OrderedDict[asyncio.Transport, None] = OrderedDict()  # longest idle first; some have ended
 
@@ -188,12 +199,15 @@ class _Connector(aiohttp.TCPConnector):
                 heads = CleanHeads(heads, surplus=protocol.force_close)
                 transport.set_protocol(heads)
             heads.expect_head()
-            self._used[req] = transport
+            self._uses[transport] = self._uses.get(transport, 0) + 1
+            self._used[req] = _Use(transport, self._uses[transport])
         return connection
 
     def free(self, response: aiohttp.ClientResponse) -> None:
-        """Take note that a response was read."""
-        self._idle[self._used[response]] = None
+        """Take note that a response was read; its connection is idle, unless another request has it already."""
+        use = self._used[response]
+        if self._uses[use.transport] == use.number:
+            self._idle[use.transport] = None
         while len(self._idle) > self._most:
             self._idle.popitem(last=False)[0].close()
 
