@@ -148,4 +148,15 @@ def test_from_the_command_line(three: list[Path], tmp_path: Path) -> None:
     assert called.code == 0, called.err
     assert "pictures with disputed boxes: 1;" in called.out
     document = json.loads(call("combine-boxes", *files, "--to", str(tmp_path / "out"), "--json").out)
-    assert (document["images"], document["all"]["boxes"]) == (2, 2)
+    assert (document["combined"]["images"], document["combined"]["all"]["boxes"]) == (2, 2)
+
+
+def test_what_is_not_read_is_counted(tmp_path: Path) -> None:
+    file = draw(tmp_path / "anna.json", [("a.jpg", "cat", CAT), ("a.jpg", "cat", CAT), ("b.jpg", "dog", DOG)])
+    document = json.loads(file.read_text())
+    document["annotations"][2]["iscrowd"] = 1
+    file.write_text(json.dumps(document))
+    assert api.combine_boxes(file, to=tmp_path / "out").remarks == (
+        "anna.json: boxes that are drawn twice: 1",
+        "anna.json: boxes of a crowd, without extent, or of no class: 1",
+    )

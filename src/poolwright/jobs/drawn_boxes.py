@@ -70,7 +70,7 @@ def read_drawn(file: Path, strip: str = "") -> DrawnBoxes:
                 "give them different names"
             )
         images[name] = one
-    counted = (f"{file.name}: {count:,} {words}" for words, count in left.items())
+    counted = (f"{file.name}: {words}: {count:,}" for words, count in left.items())
     return DrawnBoxes(images, (*(f"{file.name}: {remark}" for remark in found.remarks), *counted))
 
 
@@ -78,16 +78,16 @@ def _images(found: Annotations, left: Counter[str]) -> Iterator[DrawnImage]:
     objects = found.objects.to_pylist()
     for index, image in enumerate(found.images.to_pylist()):
         if image["row_error"]:
-            left[f"images are not read: {image['row_error']}"] += 1
+            left[f"images that are not read, as {image['row_error']}"] += 1
             continue
         boxes, classes = list[list[float]](), list[str]()
         for one in objects[found.object_ends[index] : found.object_ends[index + 1]]:
             if one["bbox"] is None or one["iscrowd"] or one["category"] not in found.categories:
-                left["boxes are not read: of a crowd, without extent, or of no class"] += 1
+                left["boxes of a crowd, without extent, or of no class"] += 1
                 continue
             named = found.categories[one["category"]][0], one["bbox"]
             if named in zip(classes, boxes, strict=True):
-                left["boxes are drawn twice"] += 1
+                left["boxes that are drawn twice"] += 1
                 continue
             classes.append(named[0])
             boxes.append(named[1])

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 from poolwright.api import CombinedBoxes, Estimates, MoreVerdicts
-from poolwright.core.results.combined_boxes import BoxAgreement
 
 
 @dataclass(frozen=True)
@@ -33,30 +31,12 @@ class BoxesDocument:
     """What boxes of several people come to.
 
     Attributes:
-        people: number of people, without reviewers.
-        images: number of pictures that were decided.
-        too_few: names of the pictures that too few people looked at.
-        disputed_images: number of pictures with disputed boxes.
-        reviewed: number of pictures that a reviewer decided.
-        least_overlap: smallest intersection over union of boxes of one object.
-        all: over all classes.
-        classes: each class that somebody drew.
-        remarks: what was not read.
-        files: the files that were written: instances, disputed, agreement.
+        combined: counts, agreement and the files that were written.
     """
 
-    people: int
-    images: int
-    too_few: tuple[str, ...]
-    disputed_images: int
-    reviewed: int
-    least_overlap: float
-    all: BoxAgreement
-    classes: tuple[BoxAgreement, ...]
-    remarks: tuple[str, ...]
-    files: tuple[Path, ...]
+    combined: CombinedBoxes
 
     @classmethod
     def of(cls, found: CombinedBoxes) -> Self:
         """Make it from the result."""
-        return cls(**vars(found))
+        return cls(found)
