@@ -96,6 +96,9 @@ def test_killed_and_continued_on_another_machine_the_bytes_are_those_of_a_local_
     api.run(first / "recipe.yaml", first / "runs" / "local")
     assert made(there) == made(first / "runs" / "local")
     mirrored(s3, there)
+    left = work / "tables" / "chosen" / "states" / "04-drop_small.groups.parquet.0a1b2c3d.partial"
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.write_bytes(b"PAR1")  # what a writer leaves that is killed
     api.run(first / "recipe.yaml", URL)  # the first machine takes over what the second has made
     assert made(work) == made(there)
 

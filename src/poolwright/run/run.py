@@ -194,10 +194,14 @@ class Run(Planning):
         return [str(path_of(file)) for file in files if local(file)]
 
     def _sweep(self) -> None:
-        """Remove what killed writers left; the studio, which may be writing, is given an hour."""
+        """Remove what killed writers left, in finished tables too: another machine may have finished them.
+
+        The studio, which may be writing, is given an hour.
+        """
         remove_partials(self.folder, deep=False)
         remove_partials(self.folder / "verify", min_age=3600)
         for name in self.recipe.order:
+            remove_partials(self.table_folder(name))
             for number, placed in numbered_by_verb([one.step for one in self.recipe.tables[name].steps]):
                 if isinstance(placed, AnnotationStep):
                     placed.sweep(worklist_of(self.table_folder(name), number))
