@@ -17,7 +17,7 @@ from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
 from poolwright.kernels.similarity.unit_length import unit_rows
-from poolwright.steps.describe.duplicates import comparing, members, near_duplicates, recall
+from poolwright.steps.describe.duplicates import comparing, members, near_duplicates, recall, vectors
 from poolwright.steps.describe.duplicates.near_duplicates import NearDuplicates
 
 STEP = {"vectors": "clip", "above": 0.93, "method": "cells", "keep": "far", "probes": 1.1}
@@ -95,3 +95,20 @@ def test_real_pairs_across_splits(real_data: Path) -> None:
     across = [row for row in near.mapped["members"].to_pylist() if row["uid"][:-6] != row["twin"][:-6]]
     assert sorted(row["uid"][:-6] for row in across if "caltech" in row["uid"]) == ["caltech101/val_emb"] * 3
     assert len(across) >= 12
+
+
+def test_probes_are_the_cells_of_a_row_that_the_cells_were_not_made_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first rows of the sample are where K-means begins: they lie in the middle of their cells."""
+    monkeypatch.setattr(vectors, "usual_cells", lambda rows, sampled: 1_200)
+    table = copies(12_000)
+    deal, dealt = comparing.DealCells.__call__, [0]
+
+    def counted(*arguments: Any) -> Any:
+        found = deal(*arguments)
+        dealt[0] += len(found[0])
+        return found
+
+    monkeypatch.setattr(comparing.DealCells, "__call__", counted)
+    step = NearDuplicates(vectors="clip", above=0.9, method="cells", probes=2, recall=0.01)
+    assert step.fit(MemoryFrame(table), Context()).values["probes"] == 2
+    assert 1.8 < dealt[0] / len(table) < 2.2

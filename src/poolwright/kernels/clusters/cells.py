@@ -77,7 +77,7 @@ class Cells:
             best = products[np.arange(len(home)), home]
             row, cell = np.nonzero(products >= (best - np.float32(2 * margin + 1e-6))[:, None])
             gap = (best[row] - products[row, cell]).astype(np.float64)
-            near = gap <= margin * self._apart(home[row], cell)
+            near = gap <= margin * self._apart(home, row, cell)
             row, cell, gap = row[near], cell[near], gap[near]
             order = np.lexsort((cell, gap, row))
             row, cell = row[order], cell[order]
@@ -98,10 +98,15 @@ class Cells:
         wanted = min(max(round(visits * len(unit)), 1), len(every))
         return float(np.partition(every, wanted - 1)[wanted - 1])
 
-    def _apart(self, one: Integers, other: Integers) -> npt.NDArray[np.float64]:
-        """Distances of the centres of pairs of cells."""
-        difference = self.centres[one].astype(np.float64) - self.centres[other]
-        return np.asarray(np.sqrt(np.square(difference).sum(axis=1)))
+    def _apart(self, home: Integers, row: Integers, cell: Integers) -> npt.NDArray[np.float64]:
+        """Distances of the centre of a row's nearest cell, `home` (n,), and that of another cell, (v,).
+
+        The squares are exact: |c|^2 + |c'|^2 - 2 c.c', each of which float32 holds, see above.
+        """
+        homes, number = np.unique(home, return_inverse=True)
+        products = self.centres[homes] @ self._columns
+        squares = self._squares[home[row]] + self._squares[cell] - 2 * products[number[row], cell].astype(np.float64)
+        return np.asarray(np.sqrt(squares))
 
     def _products(self, unit: Float32) -> Iterator[Float32]:
         """Yield the products of some rows and all centres."""
@@ -116,6 +121,11 @@ class Cells:
             means = unit_rows(self.means[cell[some]], np.float64)
             found[some] = np.multiply(unit[some], means, out=means).sum(axis=1)
         return found
+
+    @cached_property
+    def _squares(self) -> npt.NDArray[np.float64]:
+        """The square of each centre's length, (c,)."""
+        return np.asarray(np.square(self.centres, dtype=np.float64).sum(axis=1))
 
     @cached_property
     def _columns(self) -> Float32:

@@ -92,8 +92,8 @@ def choose_probes(
         column: of vectors.
         least: cosine that makes two rows a pair.
         cells: the cells.
-        learned: rows that tell how many cells a margin means.
-        searched: rows to search pairs of.
+        learned: rows that the cells are made from; they tell how many cells a margin means if none are searched.
+        searched: rows to search pairs of, which tell that.
         screen: subspace that makes the search quick.
         asked: probes, 1 or more.
         wanted: recall.
@@ -101,7 +101,8 @@ def choose_probes(
     ladder = [asked]
     while ladder[-1] < min(MOST_PROBES, len(cells)):
         ladder.append(min(round(ladder[-1] * WIDER, 3), MOST_PROBES, float(len(cells))))
-    margins = [cells.margin(learned.unit[:2_048], probes) if probes > 1 else 0.0 for probes in ladder]
+    known = searched if len(searched) else learned  # rows that cells are made from are further from their boundaries
+    margins = [cells.margin(known.unit, probes) if probes > 1 else 0.0 for probes in ladder]
     search = _Search(column, least, cells, searched, screen, margins)
     counted = frame.fold((UID, column), partial(_nothing, len(searched), len(margins)), search, _add)
     for number, (probes, margin) in enumerate(zip(ladder, margins, strict=True)):
