@@ -82,6 +82,8 @@ class Step(BaseModel):
     reasons: ClassVar[tuple[Reason, ...]] = ()
     shorthand: ClassVar[str | None] = None
     """Field that a bare value in the recipe sets: `- where: "width > 100"`."""
+    other_verbs: ClassVar[Mapping[str, str]] = {}
+    """Verb of the step that a recipe means by this one with a parameter, by the parameter."""
     fits_rows: ClassVar[bool] = False
     """Whether `fit` looks at the rows."""
     shapes_columns: ClassVar[bool] = False

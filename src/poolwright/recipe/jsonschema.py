@@ -125,7 +125,7 @@ def _steps(verbs: Iterable[str], definitions: dict[str, Any]) -> list[dict[str, 
     for verb in verbs:
         step = step_class(verb)
         schema = _of(step, definitions)
-        forms = [schema]
+        forms = [schema, *(_of(step_class(other), definitions) for other in step.other_verbs.values())]
         if step.shorthand:
             forms.append(schema["properties"][step.shorthand])
         if not schema.get("required"):

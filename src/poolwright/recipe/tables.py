@@ -222,9 +222,9 @@ def make_table(
 
 def _only_chooses(data: Any) -> bool:
     """Whether a step is known, whatever its parameters, to give no columns."""
-    verb = next(iter(data), "") if isinstance(data, dict) else data
+    verb, parameters = next(iter(data.items()), ("", None)) if isinstance(data, dict) else (data, None)
     try:
-        return step_class(str(verb)).kind == "choose"
+        return _meant(step_class(str(verb)), parameters).kind == "choose"
     except RecipeError:
         return False
 
@@ -237,11 +237,11 @@ def make_step(data: Any, key: Key, source: RecipeSource, context: Mapping[str, A
         raise source.error(key, "a step is one verb with its parameters: '- top: {by: similarity, n: 1000}'")
     verb, parameters = next(iter(data.items()))
     key = (*key, verb)
+    parameters = {} if parameters is None else parameters
     try:
-        cls = step_class(str(verb))
+        cls = _meant(step_class(str(verb)), parameters)
     except RecipeError as error:
         raise source.error(key, str(error)) from None
-    parameters = {} if parameters is None else parameters
     if cls.shorthand and not isinstance(parameters, dict):
         parameters = {cls.shorthand: parameters}
     if not isinstance(parameters, dict):
@@ -250,6 +250,12 @@ def make_step(data: Any, key: Key, source: RecipeSource, context: Mapping[str, A
         source.check_shown(parameters, cls.shown_to_people, key, "the sheets for people")
     step = validate(cls, parameters, key, source, context)
     return StepSpec(step, parameters, key)
+
+
+def _meant(cls: type[Step], parameters: Any) -> type[Step]:
+    """Return the step that a recipe means by one with these parameters, see `Step.other_verbs`."""
+    named = cls.other_verbs if isinstance(parameters, dict) else {}
+    return next((step_class(verb) for name, verb in named.items() if name in parameters), cls)
 
 
 def _applied(body: AppliedBody, key: Key, source: RecipeSource) -> list[StepSpec]:

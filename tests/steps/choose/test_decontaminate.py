@@ -15,12 +15,13 @@ from poolwright.core.errors import RecipeError
 from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
 from poolwright.kernels.similarity.hash_search import HashSearch
-from poolwright.steps.describe.duplicates.near_duplicates import NearDuplicates
 
 DIGESTS = [f"{number:064x}" for number in range(100)]
 
 
-def decontaminated(folder: Path, rows: pa.Table, sets: dict[str, pa.Table], **parameters: Any) -> Table:
+def decontaminated(
+    folder: Path, rows: pa.Table, sets: dict[str, pa.Table], verb: str = "decontaminate", **parameters: Any
+) -> Table:
     """Run the step against pools of these rows."""
     for name, table in {"rows": rows, **sets}.items():
         pq.write_table(table, folder / f"{name}.parquet")
@@ -29,7 +30,7 @@ def decontaminated(folder: Path, rows: pa.Table, sets: dict[str, pa.Table], **pa
         "recipe": 1,
         "name": "clean",
         "pools": {name: {"read": "table", "path": f"{name}.parquet"} for name in ("rows", *sets)},
-        "tables": {"kept": {"from": "rows", "steps": [{"decontaminate": step}]}},
+        "tables": {"kept": {"from": "rows", "steps": [{verb: step}]}},
     }
     return Recipe.from_data(data, folder).run(folder / "run", workers=2).tables["kept"]
 
@@ -179,6 +180,18 @@ def test_pictures_are_found_by_pdq(tmp_path: Path) -> None:
         decontaminated(tmp_path / "other", rows, sets, pdq="uid")
 
 
-def test_near_duplicates_says_where_to_compare_with_others() -> None:
-    with pytest.raises(ValueError, match="decontaminate"):
-        NearDuplicates.model_validate({"against": ["eval"], "vectors": "clip"})
+def test_near_duplicates_against_other_rows_is_this_step(tmp_path: Path) -> None:
+    rows, sets = rows_of("r", DIGESTS[:3]), {"eval": rows_of("e", DIGESTS[2:4])}
+    found = []
+    for verb in ("decontaminate", "near_duplicates"):
+        (tmp_path / verb).mkdir()
+        table = decontaminated(tmp_path / verb, rows, sets, verb=verb, sha256=True, into="leaked_from")
+        (story,) = why(tmp_path / verb / "run", "r2")
+        found.append((table.record.plan, table.record.steps[0].verb, kept(table), str(story)))
+    assert found[0] == found[1]
+    assert found[0][1:3] == ("decontaminate", ["r0", "r1"])
+
+
+def test_mistakes_in_near_duplicates_against_are_those_of_this_step(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"near_duplicates\.keep: unknown key; known: above, against"):
+        decontaminated(tmp_path, rows_of("r", []), {}, verb="near_duplicates", against=["rows"], keep="first")

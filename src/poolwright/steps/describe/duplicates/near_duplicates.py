@@ -67,12 +67,16 @@ class NearDuplicates(Step):
     (far), or nearest to it (near). `keep: best, by: cluster_distance` is the rule of SemDeDup's paper: of each group
     within a cluster the row farthest from its centroid.
 
+    With `against`, rows are compared with those of other tables, pools or files, and dropped if they are near one: this
+    is the step `decontaminate`, whose parameters it takes then, and whose name states, reports and `why` give.
+
     State: the rows of groups of two and more, with the row that stays and the cosine with it; how many rows would be
     dropped at higher cosines; the recall.
     """
 
     verb: ClassVar[str] = "near_duplicates"
     kind: ClassVar[Kind] = "describe"
+    other_verbs: ClassVar[Mapping[str, str]] = {"against": "decontaminate"}
     example: ClassVar[str] = "near_duplicates: {same: [author, taken_at], within: 1 minute, vectors: clip, above: 0.95}"
     fits_rows: ClassVar[bool] = True
     state_kind: ClassVar[str] = "duplicates"
@@ -100,16 +104,6 @@ class NearDuplicates(Step):
     keep: Keep = Field(default="all", description="rows of a group that stay")
     by: Column | None = Field(default=None, description="keep: best: column of numbers or times, the highest is kept")
     into: Column = Field(default="duplicate_group", description="column to give")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _among_themselves(cls, data: Any) -> Any:
-        if isinstance(data, Mapping) and "against" in data:
-            raise ValueError(
-                "rows are compared with each other here; `decontaminate: {against: [...], vectors: ...}` drops those "
-                "that are near rows of another table or pool"
-            )
-        return data
 
     @model_validator(mode="after")
     def _fitting(self) -> NearDuplicates:
