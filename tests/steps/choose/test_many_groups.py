@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poolwright import api
+from poolwright.core.errors import StepError
 from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
@@ -28,6 +29,7 @@ from poolwright.steps.choose.sample import Sample
 from poolwright.steps.choose.sample_groups import SampleGroups
 from poolwright.steps.choose.top import Top
 from poolwright.steps.describe.columns.renumber import Renumber
+from poolwright.steps.split.split import Split
 from poolwright.testing.steps import Sent
 
 STEPS = [
@@ -115,6 +117,41 @@ def test_the_same_rows_and_words(step: Step, monkeypatch: pytest.MonkeyPatch, tm
     assert drops(step, saved, new) == drops(step, whole, new)
     row = pool.slice(100, 1).to_pylist()[0]
     assert step.explain(row, saved) == step.explain(row, whole)
+
+
+SPLITS = [
+    Split(ratios={"train": 0.7, "val": 0.1, "test": "rest"}, stratify=("user",)),
+    Split(ratios={"a": 0.55, "b": 0.05, "c": 0.07, "d": 0.33}, stratify=("year", "user"), seeds=2),
+    Split(counts={"train": 1_500, "val": 444}, stratify=("number", "user")),
+    Split(counts={"train": "rest", "val": 777}, stratify=("user", "flag")),
+]
+
+
+@pytest.mark.parametrize("step", SPLITS, ids=["ratios", "seeds", "counts", "rest"])
+def test_strata_of_a_split(step: Split, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pool = table()
+    order = np.random.default_rng(0).permutation(len(pool))
+    whole = step.fit(MemoryFrame(pool), Context(key=3))
+    monkeypatch.setattr(many_groups, "MANY", 100)
+    monkeypatch.setattr(many_groups, "_ROWS", 700)
+    frames = MemoryFrame(pool, (500, 500, 3_000), 256), Sent(pool.take(order), (10, 2_000), 64)
+    digests = [step.fit(frame, Context(key=3)).save(tmp_path, str(at)) for at, frame in enumerate(frames)]
+    assert digests[0] == digests[1]
+    many = State.load(tmp_path, "0")
+    assert all(GROUP_HASH in strata.column_names for strata in many.mapped.values())
+    assert [len(strata) for strata in many.mapped.values()] == [len(strata) for strata in whole.tables.values()]
+    assert step.learned(many) == step.learned(whole)
+    new = table(300).set_column(1, "user", pa.array([f"ü{user}" for user in range(1_400, 1_700)]))
+    for rows in (pool, new):
+        assert drops(step, many, rows) == drops(step, whole, rows)
+        assert step.apply(Rows(rows), many).columns == step.apply(Rows(rows), whole).columns
+
+
+def test_a_split_of_many_strata_needs_enough_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(many_groups, "MANY", 100)
+    step = Split(counts={"train": 3_000, "val": 2_000}, stratify=("user",))
+    with pytest.raises(StepError, match="the counts ask for 5,000 rows, but there are 3,"):
+        step.fit(MemoryFrame(table(), (2_000,)), Context(key=3))
 
 
 @pytest.mark.parametrize("column", ["user", "number"])

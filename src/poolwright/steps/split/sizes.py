@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -78,16 +78,20 @@ class Sizes:
         Raises:
             StepError: more rows are asked for than there are.
         """
+        return controlled_rounding(counts, self.shares_of(int(counts.sum())), order)[: len(self.names)]
+
+    def shares_of(self, there: int) -> Sequence[Fraction]:
+        """Return the shares that so many rows are divided in: of the splits, and of rows in none if there are any.
+
+        Raises:
+            StepError: more rows are asked for than there are.
+        """
         if self.shares is not None:
-            return controlled_rounding(counts, self.shares, order)
-        there = int(counts.sum())
+            return self.shares
         self._check_enough(there)
-        asked = [size or 0 for size in self.rows]
-        left = max(there - sum(asked), 0)
+        left = max(there - sum(size or 0 for size in self.rows), 0)
         shares = [Fraction(left if size is None else size) for size in self.rows]
-        if None not in self.rows:
-            shares.append(Fraction(left))  # of the rows in no split
-        return controlled_rounding(counts, shares, order)[: len(self.names)]
+        return shares if None in self.rows else [*shares, Fraction(left)]
 
     def _check_enough(self, there: int) -> None:
         asked = sum(size for size in self.rows if size is not None)

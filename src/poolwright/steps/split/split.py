@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -21,9 +22,10 @@ from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.wording import counted
 from poolwright.core.wording import groups as in_groups
 from poolwright.core.wording import rows as in_rows
-from poolwright.kernels.selection.by_group.many_groups import group_table
-from poolwright.kernels.selection.controlled_rounding import hash_order
-from poolwright.kernels.selection.group_counts import count_groups
+from poolwright.kernels.selection.by_group.comparison import AmongGroups, GroupComparison, GroupValues
+from poolwright.kernels.selection.by_group.many_groups import GroupFit, figures_of, fit_by_group, group_table
+from poolwright.kernels.selection.controlled_rounding import rank_order, rounded_up, sizes_of
+from poolwright.kernels.selection.group_counts import Counted, count_groups
 from poolwright.kernels.selection.groups import Groups, check_groupable, groups_of, lacks_value
 from poolwright.kernels.selection.hashing import hash_key
 from poolwright.kernels.selection.ranks import hash_ranks
@@ -161,10 +163,16 @@ class Split(Step):
                 {} if fitted.many else {MEMBERS: fitted.members},
                 mapped={MEMBERS: fitted.members} if fitted.many else {},
             )
-        counted = count_groups(frame, self._columns)
-        wanted = sizes.in_strata(counted.counts, hash_order(counted.groups, key))
+        comparison = GroupComparison(partial(rank_order, key), _rows_of, partial(_rounded, sizes))
+        count, table = partial(_counted, self._columns), partial(self._stratum_table, key)
+        fit = GroupFit(self._columns, self.needs(), count, table, comparison)
+        return fit_by_group(frame, fit, values, STRATA, f"strata-{key:016x}")
+
+    def _stratum_table(self, key: int, frame: Frame, counted: Counted, among: AmongGroups) -> pa.Table:
+        sizes = self.sizes()
+        wanted = sizes_of(counted.counts, sizes.shares_of(among.known), among.along)[: len(sizes.names)]
         ranks = cut_ranks(frame, counted.groups, counted.counts, key, np.cumsum(wanted, axis=0))
-        return State(values, {STRATA: self._table(counted.groups, ranks, wanted)})
+        return self._table(counted.groups, ranks, wanted)
 
     def _table(self, groups: Groups, ranks: np.ndarray, wanted: np.ndarray) -> pa.Table:
         names = self.sizes().names
@@ -196,12 +204,11 @@ class Split(Step):
         if _ROWS_OF in state.values:
             members = once("members", group_table(state, MEMBERS), Members)
             return members.splits_of(ranks, nominal)
-        table = state.tables[STRATA]
+        table = group_table(state, STRATA)
         ids = groups_of(table).ids(rows)
-        cuts = once("cuts", table, _cuts_of)
         index = np.zeros(len(rows), dtype=np.int64)
-        for number, cut in enumerate(cuts):
-            index += ranks > np.append(cut, nominal[number])[ids]
+        for name, greatest in zip(self.sizes().names, nominal.tolist(), strict=True):
+            index += ranks > figures_of(table, _CUT + name, ids, greatest)
         return index
 
     def explain(self, row: Mapping[str, Any], state: State) -> str:
@@ -227,21 +234,22 @@ class Split(Step):
         text += _copies_in_words(state.values.get("copies", 0))
         if not self._columns:
             return text
-        parts = [in_groups(len(table))] if (table := state.tables.get(STRATA)) else []
+        parts = [in_groups(len(group_table(state, STRATA)))] if _ROWS_OF not in state.values else []
         parts += [f"{count:,} without {name}" for name, count in self._lacking(state).items() if count and totals[name]]
         return f"{text}; stratified by {', '.join(self._columns)}" + (f" ({', '.join(parts)})" if parts else "")
 
     def _lacking(self, state: State) -> Mapping[str, int]:
         """Return how many strata have no row of each split."""
-        if table := state.tables.get(STRATA):
-            return {name: pc.sum(pc.equal(table.column(_ROWS + name), 0)).as_py() or 0 for name in self.sizes().names}
-        found: Mapping[str, int] = state.values.get("without", {})
-        return found
+        if _ROWS_OF in state.values:
+            found: Mapping[str, int] = state.values["without"]
+            return found
+        table = group_table(state, STRATA)
+        return {name: pc.sum(pc.equal(table.column(_ROWS + name), 0)).as_py() or 0 for name in self.sizes().names}
 
     def _totals(self, state: State) -> dict[str, int]:
         if _ROWS_OF in state.values:
             return {name: state.values[_ROWS_OF][name] for name in self.sizes().names}
-        table = state.tables[STRATA]
+        table = group_table(state, STRATA)
         return {name: pc.sum(table.column(_ROWS + name)).as_py() or 0 for name in self.sizes().names}
 
 
@@ -268,5 +276,14 @@ def _of_draw(tables: Mapping[str, pa.Table], draw: int) -> dict[str, pa.Table]:
     return {name: tables[key] for name in (STRATA, MEMBERS) if (key := f"{name}-{draw}") in tables}
 
 
-def _cuts_of(table: pa.Table) -> list[np.ndarray]:
-    return [table.column(name).to_numpy() for name in table.column_names if name.startswith(_CUT)]
+def _counted(columns: tuple[str, ...], frame: Frame, most: int | None) -> Counted:
+    return count_groups(frame, columns, most)
+
+
+def _rows_of(strata: Iterable[tuple[GroupValues, np.ndarray]]) -> int:
+    """Return the rows of all strata."""
+    return sum(int(counts.sum()) for _, counts in strata)
+
+
+def _rounded(sizes: Sizes, strata: Callable[[], Iterator[np.ndarray]], rows: int) -> np.ndarray:
+    return rounded_up(strata, sizes.shares_of(rows))

@@ -6,22 +6,27 @@ sorted alone, and the place of each group goes back to the partition that has it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from poolwright.core.rows import Rows, one_array
+from poolwright.core.files import write_atomically
+from poolwright.core.rows import Rows, one_array, vector_array, vectors_of
 from poolwright.core.runtime.spread import Integers, Spread, units_of
 from poolwright.kernels.selection.groups import Groups
 
 _SAMPLED = 1_000
 """Groups of each partition that are looked at to divide all groups into ranges."""
 
-_COUNT, _ID = "rows", "id"
+_COUNT, _ID, _ALONG = "rows", "id", "along"
+Bytes = npt.NDArray[np.uint8]
 
 
 class CountedGroups(Protocol):
@@ -43,12 +48,14 @@ class AmongGroups:
         known: what `GroupComparison.survey` returned.
         place: int64 (k,) number of groups that come before each in the order of the comparison.
         before: int64 (k,) the rows of those.
+        along: uint8 (k, b) what `GroupComparison.along` returned of each.
     """
 
     rows: int | None = None
     known: Any = None
     place: Integers = field(default_factory=lambda: np.empty(0, np.int64))
     before: Integers = field(default_factory=lambda: np.empty(0, np.int64))
+    along: Bytes = field(default_factory=lambda: np.empty((0, 0), np.uint8))
 
 
 GroupValues = Sequence[pa.Array]
@@ -69,10 +76,14 @@ class GroupComparison:
             step needs no order.
         survey: receives all groups, some at a time with their rows, int64 (k,), and returns what the step has to know
             of them: something small.
+        along: goes along the groups in their order, for what the groups before one decide about it. It receives what
+            gives the rows of all groups, int64, some at a time, and what `survey` returned; and returns a few bytes
+            for each group, uint8 (k, b), which the driver holds.
     """
 
     order: Callable[[GroupValues, Integers, Any], Sequence[np.ndarray]] | None = None
     survey: Callable[[Iterable[tuple[GroupValues, Integers]]], Any] = no_survey
+    along: Callable[[Callable[[], Iterator[Integers]], Any], Bytes] | None = None
 
     def among_all(self, table: pa.Table) -> AmongGroups:
         """Return what is known of groups that are all there are, by their `count_table`."""
@@ -85,7 +96,9 @@ class GroupComparison:
         place, before = np.empty(len(counts), np.int64), np.empty(len(counts), np.int64)
         place[order] = np.arange(len(counts))
         before[order] = np.cumsum(counts[order]) - counts[order]
-        return AmongGroups(None, known, place, before)
+        if self.along is None:
+            return AmongGroups(None, known, place, before)
+        return AmongGroups(None, known, place, before, self.along(lambda: iter([counts[order]]), known)[place])
 
 
 def compare_all(
@@ -109,9 +122,16 @@ def compare_all(
     borders = _borders(comparison, known, tables, rows)
     lined = spread.then("counted", "lined", _DealInOrder(comparison, known, borders), len(borders) + 1)
     counts = [pc.sum(lined.read(part).column(_COUNT)).as_py() or 0 for part in range(lined.partitions)]
-    for _ in lined.map("placed", _PlaceGroups(np.cumsum(lined.rows) - lined.rows, np.cumsum(counts) - counts)):
+    place, name = _PlaceGroups(np.cumsum(lined.rows) - lined.rows, np.cumsum(counts) - counts), "placed"
+    if comparison.along is not None:
+        path = lined.folder / f"{_ALONG}.npy"
+        if not path.exists():
+            along = comparison.along(partial(_counts_along, lined), known)
+            write_atomically(path, lambda out: np.save(out, along))
+        place, name = replace(place, along=path), "placed along"
+    for _ in lined.map(name, place):
         pass
-    return known, lined.then("placed", "places", _deal_back, spread.partitions)
+    return known, lined.then(name, "places", _deal_back, spread.partitions)
 
 
 def count_table(counted: CountedGroups) -> pa.Table:
@@ -119,11 +139,12 @@ def count_table(counted: CountedGroups) -> pa.Table:
     return counted.groups.table({_COUNT: counted.counts})
 
 
-def places_of(places: Spread, partition: int) -> tuple[Integers, Integers]:
-    """Return the `place` and `before` of the groups of a partition (`AmongGroups`) in the order of `count_table`."""
+def places_of(places: Spread, partition: int) -> tuple[Integers, Integers, Bytes]:
+    """Return `place`, `before` and `along` (`AmongGroups`) of the groups of a partition, in order of `count_table`."""
     table = places.read(partition).sort_by(_ID)
     place, before = (table.column(name).to_numpy() for name in ("place", "before"))
-    return place, before
+    along = vectors_of(one_array(table.column(_ALONG))) if _ALONG in table.column_names else np.empty((0, 0), np.uint8)
+    return place, before, along
 
 
 def _parts(table: pa.Table) -> tuple[GroupValues, Integers]:
@@ -170,18 +191,42 @@ class _DealInOrder:
 
 @dataclass(frozen=True)
 class _PlaceGroups:
-    """Gives the groups of a range of an order their places, given the groups and rows before each range."""
+    """Gives the groups of a range of an order their places.
+
+    Attributes:
+        groups: (p,) the groups before each range.
+        rows: (p,) the rows of these.
+        along: file of what `GroupComparison.along` returned.
+    """
 
     groups: Integers
     rows: Integers
+    along: Path | None = None
 
     def __call__(self, part: int, lined: Spread) -> pa.Table:
-        table = lined.read(part)
-        table = table.take(_sorted(table.drop_columns([_COUNT, _ID])))
-        counts = table.column(_COUNT).to_numpy()
+        table, counts = _in_order(lined, part)
         place = np.arange(len(table)) + self.groups[part]
         before = np.cumsum(counts) - counts + self.rows[part]
-        return pa.table({_ID: table.column(_ID), "place": place, "before": before})
+        placed = pa.table({_ID: table.column(_ID), "place": place, "before": before})
+        if self.along is None:
+            return placed
+        first = int(self.groups[part])
+        along = np.load(self.along, mmap_mode="r")[first : first + len(table)]
+        return placed.append_column(_ALONG, vector_array(along))
+
+
+def _in_order(lined: Spread, part: int) -> tuple[pa.Table, Integers]:
+    """Return the groups of a range in their order, and the rows of each."""
+    table = lined.read(part)
+    table = table.take(_sorted(table.drop_columns([_COUNT, _ID])))
+    return table, table.column(_COUNT).to_numpy()
+
+
+def _counts_along(lined: Spread) -> Iterator[Integers]:
+    """Yield the rows of all groups in their order, range by range."""
+    for part in range(lined.partitions):
+        yield _in_order(lined, part)[1]
+        lined.forget()
 
 
 def _deal_back(rows: Rows, places: Integers) -> tuple[pa.Table, Integers]:

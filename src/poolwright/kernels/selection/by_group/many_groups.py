@@ -84,7 +84,13 @@ class GroupFit(Generic[C]):
     compared: Callable[[C], pa.Table] = count_table
 
 
-def fit_by_group(frame: Frame, fit: GroupFit[C], values: Mapping[str, Any] | None = None, name: str = GROUPS) -> State:
+def fit_by_group(
+    frame: Frame,
+    fit: GroupFit[C],
+    values: Mapping[str, Any] | None = None,
+    name: str = GROUPS,
+    files: str = "groups",
+) -> State:
     """Return the state of a step that decides on groups.
 
     Args:
@@ -92,6 +98,7 @@ def fit_by_group(frame: Frame, fit: GroupFit[C], values: Mapping[str, Any] | Non
         fit: how groups are fitted.
         values: values of the state.
         name: of the table of groups in the state.
+        files: names the files of very many groups among those of the step.
     """
     try:
         counted = fit.count(frame, MANY)
@@ -100,7 +107,7 @@ def fit_by_group(frame: Frame, fit: GroupFit[C], values: Mapping[str, Any] | Non
     except TooManyGroups as many:
         partitions = min(-(-many.rows // _ROWS), _MOST_PARTITIONS)
         deal = _DealGroups(fit.columns[: fit.top or None], fit.reads, partitions)
-        with frame.spread(fit.reads, deal, partitions, "groups") as spread:
+        with frame.spread(fit.reads, deal, partitions, files) as spread:
             known, places = _compared(spread, fit)
             fitted = spread.map("fitted", _FitPartition(fit, many.rows, known, places))
             if fit.top:
