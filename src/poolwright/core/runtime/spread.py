@@ -83,6 +83,7 @@ class WriteSpread:
                 order = np.argsort(partition, kind="stable")
                 edges.append(np.searchsorted(partition[order], np.arange(self.partitions + 1)))
                 (batch,) = table.take(pa.array(order)).combine_chunks().to_batches()
+                del table
                 writer.write_batch(batch)
 
     def _gathered(self, unit: int) -> Iterator[tuple[pa.Table, npt.NDArray[np.integer[Any]]]]:
@@ -98,10 +99,17 @@ class WriteSpread:
                 partitions.append(partition)
                 size += tables[-1].nbytes
             if size > _BUFFERED:
-                yield pa.concat_tables(tables).combine_chunks(), np.concatenate(partitions)
-                tables, partitions, size = [], [], 0
+                yield _taken_out(tables), np.concatenate(partitions)
+                partitions, size = [], 0
         if tables:
-            yield pa.concat_tables(tables).combine_chunks(), np.concatenate(partitions)
+            yield _taken_out(tables), np.concatenate(partitions)
+
+
+def _taken_out(tables: list[pa.Table]) -> pa.Table:
+    """Return tables as one, and empty the list, so that their rows are not held twice."""
+    whole = pa.concat_tables(tables).combine_chunks()
+    tables.clear()
+    return whole
 
 
 @dataclass(frozen=True)

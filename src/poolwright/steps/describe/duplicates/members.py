@@ -17,8 +17,11 @@ from poolwright.kernels.selection.lookup.value_index import ValueIndex
 from poolwright.kernels.similarity.pairs import cosines
 from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
 
-_BYTES = 64 << 20
+_BYTES = 32 << 20
 """Bytes of vectors of a partition."""
+
+_PAIRS = 8_192
+"""Pairs of rows whose vectors are widened to float64 at a time."""
 
 
 def central_cosines(frame: Frame, column: str, uids: pa.Array, cells: Cells) -> np.ndarray:
@@ -97,5 +100,6 @@ def _compare_twins(twin: np.ndarray, partition: int, spread: Spread) -> pa.Table
     wanted = twin[row]
     at = order[np.minimum(np.searchsorted(row[order], wanted), max(len(row) - 1, 0))] if len(row) else row
     there = np.flatnonzero((row[at] == wanted) & (wanted != row)) if len(row) else row
-    cosine = cosines(vectors, vectors, there, at[there])
-    return pa.table({"row": pa.array(row[there]), "cosine": pa.array(cosine)})
+    pieces = np.split(there, np.arange(_PAIRS, len(there), _PAIRS))
+    found = [cosines(vectors, vectors, piece, at[piece]) for piece in pieces]
+    return pa.table({"row": pa.array(row[there]), "cosine": pa.array(np.concatenate(found))})
