@@ -29,10 +29,6 @@ class Listed:
     scores: Float32
     rows: np.ndarray
 
-    def of_class(self, one: int) -> Listed:
-        """The list of one class alone."""
-        return Listed(self.scores[one : one + 1], self.rows if self.rows.ndim == 1 else self.rows[one : one + 1])
-
 
 @dataclass
 class Shortlist:
@@ -98,32 +94,30 @@ class Shortlist:
 
 
 def best(lists: Sequence[Listed], ranks: Integers, size: int) -> Listed:
-    """Return the `size` best rows of each class from several lists, or all if there are fewer; unordered."""
-    scores = np.concatenate([one.scores for one in lists], axis=1)
-    classes, width = scores.shape
-    if width <= size:
-        columns = np.broadcast_to(np.arange(width), scores.shape)
-        return Listed(scores, _rows_at(lists, columns))
-    last = np.partition(scores, width - size, axis=1)[:, width - size]
-    keep = scores >= last[:, None]
-    for one in np.flatnonzero(np.count_nonzero(keep, axis=1) > size):
-        tied = np.flatnonzero(scores[one] == last[one])
-        rows = _rows_at([listed.of_class(int(one)) for listed in lists], tied[None, :])[0]
-        spare = np.count_nonzero(keep[one]) - size
-        keep[one, tied[np.argsort(ranks[rows], kind="stable")[len(tied) - spare :]]] = False
-    places = np.flatnonzero(keep).reshape(classes, size)
-    columns = places - width * np.arange(classes)[:, None]
-    return Listed(scores.take(places), _rows_at(lists, columns))
+    """Return the `size` best rows of each class from several lists, or all if there are fewer; unordered.
+
+    Goes class by class: the scores of one class stay in cache.
+    """
+    classes, width = len(lists[0].scores), sum(one.scores.shape[1] for one in lists)
+    scores = np.empty((classes, min(size, width)), np.float32)
+    rows = np.empty(scores.shape, np.int32)
+    for one in range(classes):
+        of_class = np.concatenate([listed.scores[one] for listed in lists])
+        members = np.concatenate([listed.rows if listed.rows.ndim == 1 else listed.rows[one] for listed in lists])
+        if width > size:
+            places = _best_places(of_class, ranks, members, size)
+            of_class, members = of_class[places], members[places]
+        scores[one], rows[one] = of_class, members
+    return Listed(scores, rows)
 
 
-def _rows_at(lists: Sequence[Listed], columns: Integers) -> np.ndarray:
-    """Return rows (m, k) at columns (m, k) of the concatenated lists."""
-    shared = [one.rows if one.rows.ndim == 1 else np.zeros(one.scores.shape[1], np.int32) for one in lists]
-    rows = np.concatenate(shared)[columns]
-    start = 0
-    for one in lists:
-        if one.rows.ndim == 2:
-            of_class, row = np.nonzero((columns >= start) & (columns < start + one.scores.shape[1]))
-            rows[of_class, row] = one.rows[of_class, columns[of_class, row] - start]
-        start += one.scores.shape[1]
-    return np.asarray(rows)
+def _best_places(scores: Float32, ranks: Integers, rows: np.ndarray, size: int) -> Integers:
+    """Places of the `size` best of more scores (w,), of equal ones those of lowest rank; `rows` (w,) have the ranks."""
+    last = np.partition(scores, len(scores) - size)[len(scores) - size]
+    places = np.flatnonzero(scores >= last)
+    if len(places) == size:
+        return places
+    is_tied = scores[places] == last
+    tied, spare = places[is_tied], len(places) - size
+    dropped = tied[np.argsort(ranks[rows[tied]], kind="stable")[len(tied) - spare :]]
+    return np.setdiff1d(places, dropped, assume_unique=True)

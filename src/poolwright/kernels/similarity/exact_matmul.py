@@ -16,7 +16,7 @@ from poolwright.kernels.similarity.cosine import Float32, Float64
 from poolwright.kernels.similarity.float16 import widen
 
 _ROW_GRID, _PROMPT_GRID = 2.0**24, 2.0**28
-_TILE = 1024
+_TILE = 256  # whose numbers stay in cache
 _SHORT, _LONG = 0.25, 3.9  # squared lengths of rows that are used unscaled
 
 

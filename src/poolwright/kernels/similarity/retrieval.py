@@ -119,8 +119,10 @@ def _cut_of(listed: Listed, ranks: Integers, seen: int) -> Cut:
     if width == seen:
         return everything(classes)
     last = listed.scores.min(axis=1)
-    tied = np.where(listed.scores == last[:, None], ranks[listed.rows], -1)
-    return Cut(last, tied.max(axis=1))
+    tied, places = np.nonzero(listed.scores == last[:, None])
+    highest = np.full(classes, -1)
+    np.maximum.at(highest, tied, ranks[listed.rows[tied, places]])
+    return Cut(last, highest)
 
 
 def _keep(listed: Listed, ranks: Integers, taken: np.ndarray, n: int) -> tuple[Cut, Integers, Integers, np.ndarray]:
@@ -133,11 +135,11 @@ def _keep(listed: Listed, ranks: Integers, taken: np.ndarray, n: int) -> tuple[C
         The cuts, rows given to each class, rows kept of each class, and which rows are kept.
     """
     classes = len(listed.scores)
-    winner = _winners(listed, len(ranks))
+    winner = np.where(taken, -1, _winners(listed, len(ranks)))
     cut, kept_rows = everything(classes), np.zeros(len(ranks), bool)
     given, kept = np.zeros(classes, np.int64), np.zeros(classes, np.int64)
     for one in range(classes):
-        mine = np.flatnonzero((winner[listed.rows[one]] == one) & ~taken[listed.rows[one]])
+        mine = np.flatnonzero(winner[listed.rows[one]] == one)
         given[one], kept[one] = len(mine), min(n, len(mine))
         rows, scores = listed.rows[one, mine], listed.scores[one, mine]
         if len(mine) > n:

@@ -99,7 +99,7 @@ class Gathering:
             if len(mine):
                 name = tuple(column[bucket].as_py() for column in values)
                 shortlist = found.setdefault(name, Shortlist(self.size, self.worst))
-                shortlist.add(np.take(scores, mine, axis=1), ranks[mine])
+                shortlist.add(np.take(scores, mine, axis=1, mode="clip"), ranks[mine])
             start = end
         return found
 
