@@ -130,7 +130,7 @@ class Flow:
 
     def state(self, name: str) -> State:
         """Return a fitted state, read once per process."""
-        return _load_state(self.folder / "states", name, State.digest(self.folder / "states", name))
+        return load_state(self.folder / "states", name)
 
     def _from_source(self, unit: int, columns: Sequence[str]) -> Iterator[Batch]:
         refused = self._refused()
@@ -321,8 +321,9 @@ def _refused_codes(refused: tuple[np.ndarray, np.ndarray] | None, start: int, co
 _STATES = threading.Lock()
 
 
-def _load_state(folder: Path, name: str, digest: str) -> State:
-    """Load a state as one object per process, so that steps derive from it only once what they need."""
+def load_state(folder: Path, name: str) -> State:
+    """Load a state as one object per process, so that it is read once, and steps derive from it once what they need."""
+    digest = State.digest(folder, name)
     with _STATES:
         return _cached_state(folder, name, digest)
 

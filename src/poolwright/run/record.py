@@ -29,7 +29,7 @@ from poolwright.core.table import (
     TableRecord,
     VectorRecord,
 )
-from poolwright.run.batches import add_tallies
+from poolwright.run.batches import add_tallies, load_state
 from poolwright.run.engine.protocol import Engine
 from poolwright.run.identity import versions
 from poolwright.run.plan import DUPLICATE_UID, StepPlan, TablePlan
@@ -137,7 +137,7 @@ def _steps(
 
 
 def _step(placed: StepPlan, written: Mapping[str, Any], states: Path, released: bool) -> StepRecord:
-    step, state = placed.step, State.load(states, placed.name)
+    step, state = placed.step, load_state(states, placed.name)
     return StepRecord(
         index=placed.index,
         verb=step.verb,
