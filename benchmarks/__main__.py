@@ -60,6 +60,10 @@ WANTED = {
     "leak": "near pairs of 50,000 and 1 million rows x 512, the same: faiss-cpu IndexFlatIP over our time; at least 10",
     "match": "500,000 entries found in captions: our captions/s and core over a loop of pyahocorasick; at least 10",
     "explore": "a session over 10 million rows, kept and dropped: our time over DuckDB's; at most 1",
+    "first_look": "10 million rows: from `poolwright studio` without an index to a page of rows: our seconds over 30; "
+    "at most 1",
+    "first_look-questions": "the same rows: our time over 100 ms for the slowest kind of question that the page asks, "
+    "each about a new value; median of seven; at most 1",
 }
 
 

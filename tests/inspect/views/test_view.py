@@ -156,7 +156,11 @@ def test_facets_can_be_looked_through(view: View) -> None:
 
 @pytest.mark.parametrize("sort", ["score", "width", "taken_at", "colour", "year"])
 @pytest.mark.parametrize("descending", [False, True])
-def test_pages_are_sorted_as_pyarrow_sorts(sort: str, descending: bool, world: World, view: View) -> None:
+@pytest.mark.parametrize("unsorted", [0, 700, 20_000])
+def test_pages_are_sorted_as_pyarrow_sorts(
+    sort: str, descending: bool, unsorted: int, world: World, view: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("poolwright.inspect.views.view._FIRST_ROWS", unsorted)
     chosen = FILTERS["dropped"][0]
     rows = world.rows.append_column("at", pa.array(np.arange(view.rows))).filter(_plain(world.rows, "dropped"))
     key = rows[sort]

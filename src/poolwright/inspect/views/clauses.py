@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,12 +18,10 @@ from poolwright.core.errors import InputError, did_you_mean
 from poolwright.core.rows import Rows
 from poolwright.expressions.expression import parse
 from poolwright.expressions.writing import column_name, literal
+from poolwright.inspect.views.finding.words import contains, escaped
 from poolwright.inspect.views.store import StoredColumn
 
 Bools = npt.NDArray[np.bool_]
-
-_SPECIAL = re.compile(r"[\\.^$|?*+()\[\]{}]")
-"""Characters with a special meaning in a regular expression."""
 
 _LONGEST = 36
 """Digits of a decimal literal in DuckDB."""
@@ -60,9 +57,9 @@ class HasOutcome:
     kept: bool
 
     def mask(self, view: Chunks, chunk: int) -> Bools:
-        first = chunk * view.chunk_rows
-        positions = np.arange(first, first + view.size(chunk))
-        return np.asarray((positions < view.kept) == self.kept)
+        mask = np.full(view.size(chunk), not self.kept)
+        mask[: max(0, view.kept - chunk * view.chunk_rows)] = self.kept
+        return mask
 
     def sql(self, view: Chunks) -> str | None:
         return None
@@ -79,12 +76,13 @@ class Among:
         column = view.column(self.column)
         if not column.facet:
             raise InputError(f"'{self.column}' has too many different values to choose some; use a `where`")
-        wanted = np.zeros(len(column.names) + 1, bool)  # the last is for -1
-        for value in self.values:
-            code = -1 if value is None else column.code_of.get(value, len(wanted))
-            if code < len(wanted):
-                wanted[code] = True
-        return np.asarray(wanted[column.codes(chunk)])
+        wanted = [-1 if value is None else column.code_of.get(value, len(column.names)) for value in self.values]
+        codes = column.codes(chunk)
+        if len(wanted) == 1:
+            return np.asarray(codes == wanted[0])
+        chosen = np.zeros(len(column.names) + 2, bool)  # the last is for -1, the one before for unknown values
+        chosen[wanted] = True
+        return np.asarray(chosen[codes])
 
     def sql(self, view: Chunks) -> str | None:
         column = view.column(self.column)
@@ -171,13 +169,12 @@ class Contains:
             values = view.column(name).chunk(chunk)
             if not is_text(values.type):
                 raise InputError(f"'{name}' is {values.type}, not text")
-            hits = pc.match_substring(values, self.words, ignore_case=True)
-            found |= pc.fill_null(hits, False).to_numpy(zero_copy_only=False)
+            found |= contains(values, self.words)
         return found
 
     def sql(self, view: Chunks) -> str | None:
         # Arrow and DuckDB both search with RE2, so that both ignore case in the same way.
-        words = literal(_SPECIAL.sub(r"\\\g<0>", self.words))
+        words = literal(escaped(self.words))
         said = [f"regexp_matches({column_name(name)}, {words}, 'i')" for name in self.columns]
         return said[0] if len(said) == 1 else f"({' or '.join(said)})"
 

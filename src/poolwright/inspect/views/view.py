@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pyarrow.compute as pc
 
 from poolwright.core.columns import UID, is_text
 from poolwright.core.errors import InputError
+from poolwright.core.runtime.cores import cores
 from poolwright.expressions.connection import time_limit
 from poolwright.inspect.views.answers import Counts, Facet, Histogram, Page, facet_of
 from poolwright.inspect.views.build import (
@@ -27,17 +30,18 @@ from poolwright.inspect.views.build import (
     read_index,
     segments_of,
 )
-from poolwright.inspect.views.clauses import EVERYTHING, Among, Clause, Filter, unknown_column
-from poolwright.inspect.views.order import Order, order_of
+from poolwright.inspect.views.clauses import EVERYTHING, Among, Clause, Filter, Satisfies, unknown_column
+from poolwright.inspect.views.finding.found import Bits, Bools, FoundRows, Integers, packed
+from poolwright.inspect.views.order import Order, first_of, order_of
 from poolwright.inspect.views.selections import read_selection
-from poolwright.inspect.views.store import MemoryColumn, StoredColumn
+from poolwright.inspect.views.store import MemoryColumn, StoredColumn, as_numbers
 from poolwright.run.run import Run
-
-Bools = npt.NDArray[np.bool_]
-Integers = npt.NDArray[np.int64]
 
 SHUFFLED = "shuffled"
 """Sorts by the hash of the uid: a random order, of which any first rows are a sample."""
+
+_FIRST_ROWS = 20_000
+"""Rows of an order that are found without sorting all rows."""
 
 _MASKS = 48
 """Clauses whose rows are cached, one bit per row."""
@@ -84,7 +88,7 @@ class View:
         self.unknown: tuple[str, ...] = tuple(index["unknown"])
         self.segments: tuple[Segment, ...] = tuple(segments_of(index))
         self._columns = {column.name: column for column in _columns(index, folder)}
-        self._masks: OrderedDict[Clause, npt.NDArray[np.uint8]] = OrderedDict()
+        self._masks: OrderedDict[Clause, Bits] = OrderedDict()
         self._orders: dict[tuple[str, bool], Order] = {}
         self._lock = threading.RLock()
 
@@ -173,42 +177,35 @@ class View:
             raise InputError(f"no row of table '{self.name}' has the uid '{uid[:80]}'")
         return found[0]
 
-    def mask(self, clause: Clause, chunk: int) -> Bools:
-        """Return the rows of a chunk for which a clause is true."""
+    def found(self, chosen: Filter = EVERYTHING) -> FoundRows:
+        """Return the rows for which every clause of a filter is true."""
+        bits = [self._bits(clause) for clause in chosen.clauses]
+        return FoundRows(reduce(np.bitwise_and, bits) if bits else None, self.rows, self.chunk_rows)
+
+    def _bits(self, clause: Clause) -> Bits:
+        """Return the rows for which one clause is true."""
         with self._lock:
             if clause not in self._masks:
-                self._masks[clause] = self._packed(clause)
+                self._masks[clause] = self._evaluated(clause)
                 while len(self._masks) > _MASKS:
                     self._masks.popitem(last=False)
             self._masks.move_to_end(clause)
-            packed = self._masks[clause]
-        first = chunk * self.chunk_rows // 8
-        bits = np.unpackbits(packed[first : first + self.chunk_rows // 8], count=self.size(chunk))
-        return np.asarray(bits.view(np.bool_))
+            return self._masks[clause]
 
-    def _packed(self, clause: Clause) -> npt.NDArray[np.uint8]:
-        with time_limit(self.seconds):
-            pieces = [np.packbits(clause.mask(self, chunk)) for chunk in range(self.chunks)]
+    def _evaluated(self, clause: Clause) -> Bits:
+        if isinstance(clause, Satisfies):  # uses all cores by itself, and the time limit of this thread
+            with time_limit(self.seconds):
+                pieces = [packed(clause.mask(self, chunk)) for chunk in range(self.chunks)]
+        else:
+            with ThreadPoolExecutor(cores()) as threads:
+                pieces = list(threads.map(lambda chunk: packed(clause.mask(self, chunk)), range(self.chunks)))
         return np.concatenate([np.empty(0, np.uint8), *pieces])
-
-    def _all_of(self, clauses: Sequence[Clause], chunk: int) -> Bools:
-        found = np.ones(self.size(chunk), np.bool_)
-        for clause in clauses:
-            found &= self.mask(clause, chunk)
-        return found
-
-    def _is_kept(self, chunk: int) -> Bools:
-        first = chunk * self.chunk_rows
-        return np.asarray(np.arange(first, first + self.size(chunk)) < self.kept)
 
     def count(self, chosen: Filter = EVERYTHING) -> Counts:
         """Count the rows that a filter finds."""
-        kept = dropped = 0
-        for chunk in range(self.chunks):
-            found = self._all_of(chosen.clauses, chunk)
-            here = int((found & self._is_kept(chunk)).sum())
-            kept, dropped = kept + here, dropped + int(found.sum()) - here
-        return Counts(kept, dropped)
+        found = self.found(chosen)
+        kept = found.count(0, self.kept)
+        return Counts(kept, found.count() - kept)
 
     def facet(self, name: str, chosen: Filter = EVERYTHING, most: int = 12, like: str = "") -> Facet:
         """Count the rows of a filter by the values of a column.
@@ -230,10 +227,9 @@ class View:
         column = self.column(name)
         if not column.facet:
             raise InputError(f"'{name}' has too many different values to be counted by")
-        rows = np.zeros(len(column.names) + 1, np.int64)
-        for chunk in range(self.chunks):
-            codes = column.codes(chunk)
-            codes = codes[self._all_of(chosen.clauses, chunk)] if chosen.clauses else codes
+        rows, found = np.zeros(len(column.names) + 1, np.int64), self.found(chosen)
+        for chunk in found.chunks:
+            codes = found.of(chunk, pa.array(column.codes(chunk))).to_numpy()
             rows += np.bincount(codes + 1, minlength=len(rows))
         return rows
 
@@ -252,15 +248,15 @@ class View:
         if not column.orderable:
             raise InputError(f"'{name}' holds {column.type}, which has no histogram")
         low, high = ends or (column.low or 0.0, column.high or 0.0)
-        total = np.zeros((2, bins), np.int64)
-        for chunk in range(self.chunks):
-            found = self._all_of(chosen.clauses, chunk)
-            numbers = column.numbers(chunk)
-            found &= np.isfinite(numbers)
-            bin_of = _bins(numbers, low, high, bins, found)
-            kept = self._is_kept(chunk)[found]
-            for row, mine in ((0, kept), (1, ~kept)):
-                total[row] += np.bincount(bin_of[mine], minlength=bins)
+        total, found = np.zeros((2, bins), np.int64), self.found(chosen)
+        for chunk in found.chunks:
+            numbers = as_numbers(found.of(chunk, column.chunk(chunk)))
+            first, stop = found.ends(chunk)
+            kept = found.count(first, min(stop, self.kept))
+            for row, mine in enumerate((numbers[:kept], numbers[kept:])):
+                finite = np.isfinite(mine)
+                mine = mine if finite.all() else mine[finite]
+                total[row] += np.bincount(_bins(mine, low, high, bins), minlength=bins)
         return Histogram(name, low, high, tuple(total[0].tolist()), tuple(total[1].tolist()))
 
     def page(
@@ -281,37 +277,21 @@ class View:
             start: number of rows to skip.
             size: number of rows to return.
         """
-        rows = self.count(chosen).rows
+        found = self.found(chosen)
+        rows = found.count()
         if sort is None:
-            return Page(self._in_order(chosen, start, size), rows)
-        pieces = self._order(RANK if sort == SHUFFLED else sort, descending).walk(descending)
-        return Page(self._along(chosen, pieces, start, size), rows)
-
-    def _in_order(self, chosen: Filter, start: int, size: int) -> tuple[int, ...]:
-        found: list[int] = []
-        for chunk in range(self.chunks):
-            here = np.flatnonzero(self._all_of(chosen.clauses, chunk))
-            found += (here[start : start + size - len(found)] + chunk * self.chunk_rows).tolist()
-            start = max(0, start - len(here))
-            if len(found) >= size:
-                break
-        return tuple(found)
-
-    def _along(self, chosen: Filter, pieces: Iterator[npt.NDArray[np.int32]], start: int, size: int) -> tuple[int, ...]:
-        mask = self.rows_of(chosen)
-        found: list[int] = []
-        for piece in pieces:
-            here = piece[mask[piece]]
-            found += here[start : start + size - len(found)].tolist()
-            start = max(0, start - len(here))
-            if len(found) >= size:
-                break
-        return tuple(found)
+            return Page(found.page(start, size), rows)
+        name = RANK if sort == SHUFFLED else sort
+        last = min(start + size, rows)
+        if last <= _FIRST_ROWS:
+            positions = first_of(self.column(name), found, max(1, last), descending)
+            return Page(tuple(positions[start:].tolist()), rows)
+        pieces = self._order(name, descending).walk(descending)
+        return Page(_along(found.mask(), pieces, start, size), rows)
 
     def rows_of(self, chosen: Filter) -> Bools:
         """Return all rows for which a filter is true: one byte per row."""
-        pieces = [self._all_of(chosen.clauses, chunk) for chunk in range(self.chunks)]
-        return np.concatenate([np.empty(0, np.bool_), *pieces])
+        return self.found(chosen).mask()
 
     def _order(self, name: str, descending: bool) -> Order:
         column = self.column(name)
@@ -335,9 +315,9 @@ class View:
 
     def uids(self, chosen: Filter = EVERYTHING) -> Iterator[str | None]:
         """Yield the uids that a filter finds, in order of their positions; None for rows without one."""
-        for chunk in range(self.chunks):
-            mask = pa.array(self._all_of(chosen.clauses, chunk))
-            yield from self.column(UID).chunk(chunk).filter(mask).to_pylist()
+        found, uids = self.found(chosen), self.column(UID)
+        for chunk in found.chunks:
+            yield from found.of(chunk, uids.chunk(chunk)).to_pylist()
 
     def locate(self, position: int) -> tuple[Segment, int]:
         """Return where a row was read: its segment, and its row within the part."""
@@ -377,8 +357,21 @@ def _is_in(values: pa.Array, wanted: pa.Array) -> Bools:
     return np.asarray(pc.is_in(values, value_set=wanted).to_numpy(zero_copy_only=False))
 
 
-def _bins(numbers: npt.NDArray[np.float64], low: float, high: float, bins: int, found: Bools) -> Integers:
-    """Return the number of the bin of each row that was found."""
-    width = (high - low) or 1.0
-    bin_of = ((numbers[found] - low) / width * bins).astype(np.int64)
-    return np.asarray(np.clip(bin_of, 0, bins - 1))
+def _along(mask: Bools, pieces: Iterator[npt.NDArray[np.int32]], start: int, size: int) -> tuple[int, ...]:
+    found: list[int] = []
+    for piece in pieces:
+        here = piece[mask[piece]]
+        found += here[start : start + size - len(found)].tolist()
+        start = max(0, start - len(here))
+        if len(found) >= size:
+            break
+    return tuple(found)
+
+
+def _bins(numbers: npt.NDArray[np.float64], low: float, high: float, bins: int) -> Integers:
+    """Return the number of the bin of each number."""
+    found = numbers - low
+    found /= (high - low) or 1.0
+    found *= bins
+    bin_of = found.astype(np.int64)
+    return np.clip(bin_of, 0, bins - 1, out=bin_of)
