@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from poolwright.kernels.similarity.cosine import Float32, Float64, Integers, flo
 from poolwright.kernels.similarity.unit_length import has_direction
 
 _FLOATS_AT_ONCE = 1 << 18
-_PAIRS_AT_ONCE = 128
+_PAIRS_AT_ONCE = 64
 _ROWS_AT_ONCE = 8_192
 _FEW = 1_000
 """Up to this many centroids in a group, products with all of them cost less than avoiding some."""
@@ -77,17 +78,17 @@ def nearest_centroids(
         return found, distances
     if most > _FEW:
         return _by_group(rows, groups, centroids)
-    # Of one group, all rows are multiplied with the same centroids; else each row's are gathered.
-    size = max(1, _FLOATS_AT_ONCE // (rows.shape[1] * (1 if len(centroids.first) == 1 else most)))
+    order = np.argsort(groups, kind="stable")
+    size = max(1, _FLOATS_AT_ONCE // max(rows.shape[1], most))
     for start in range(0, len(rows), size):
-        tile = slice(start, start + size)
+        tile = order[start : start + size]
         block = rows[tile].astype(np.float32)
         usable = has_direction(block)
         usable &= (groups[tile] >= 0) & (centroids.counts[groups[tile]] > 0)
-        picked = np.flatnonzero(usable)
-        if len(picked):
-            block = block if usable.all() else block[picked]
-            found[start + picked], distances[start + picked] = _nearest(block, groups[tile][picked], centroids, most)
+        if usable.any():
+            picked = tile[usable]
+            block = block if usable.all() else block[usable]
+            found[picked], distances[picked] = _nearest(block, groups[picked], centroids, most)
     return found, distances
 
 
@@ -129,10 +130,14 @@ def _nearest_of_many(rows: Float32, centroids: Centroids, index: CentroidIndex |
 
 
 def _nearest(rows: Float32, groups: Integers, centroids: Centroids, most: int) -> tuple[Integers, Float32]:
-    """Score all centroids of each usable row's group, and compare those within the error of the best exactly."""
+    """Score all centroids of each usable row's group, and compare those within the error of the best exactly.
+
+    Args:
+        groups: (n,) in ascending order.
+    """
     first, counts = centroids.first[groups], centroids.counts[groups]
     with np.errstate(over="ignore", invalid="ignore"):
-        scores, slack = _screened(rows, first, centroids, most)
+        scores, slack = _screened(rows, groups, centroids, most)
         scores[np.arange(most) >= counts[:, None]] = np.inf
         # A NaN score, from a row with a length beyond float32, must not exclude a centroid.
         best = np.fmin.reduce(scores, axis=1)
@@ -153,14 +158,13 @@ def _decided(
     return k, _distances(rows, costs, centroids.metric)
 
 
-def _screened(rows: Float32, first: Integers, centroids: Centroids, most: int) -> tuple[Float32, Float32]:
+def _screened(rows: Float32, groups: Integers, centroids: Centroids, most: int) -> tuple[Float32, Float32]:
     """Return scores (n, most) in float32, and the largest error of the difference of two of a row, (n,)."""
-    vectors = centroids.vectors
-    if len(centroids.first) == 1:
-        products, lengths = rows @ vectors.T, np.broadcast_to(np.vecdot(vectors, vectors), (len(rows), most))
-    else:
-        picked = vectors[np.minimum(first[:, None] + np.arange(most), len(vectors) - 1)]
-        products, lengths = np.matmul(picked, rows[:, :, None])[:, :, 0], np.vecdot(picked, picked)
+    products, lengths = np.zeros((2, len(rows), most), np.float32)
+    for start, end in pairwise(np.flatnonzero(np.diff(groups, prepend=-1, append=-1))):
+        own = centroids.of(groups[start])
+        np.matmul(rows[start:end], own.T, out=products[start:end, : len(own)])
+        lengths[start:end, : len(own)] = np.vecdot(own, own)
     length, longest = np.sqrt(np.vecdot(rows, rows)), np.sqrt(lengths.max(axis=1))
     error = np.float32(float32_error(rows.shape[1]))
     if centroids.metric == "cosine":
