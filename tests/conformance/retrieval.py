@@ -43,7 +43,9 @@ def _best_prompt_wins(scores: np.ndarray, ranks: np.ndarray, names: list[str], q
     found: dict[int, list[tuple[float, str]]] = {}
     by_rank = np.argsort(ranks)
     for place, name in enumerate(names):
-        order = by_rank[np.argsort(-scores[by_rank, place], kind="stable")]
+        far = -scores[by_rank, place]
+        near = np.flatnonzero(far <= np.partition(far, query - 1)[query - 1])  # with all that are as far as the last
+        order = by_rank[near[np.argsort(far[near], kind="stable")]]
         for row in order[:query].tolist():
             found.setdefault(row, []).append((float(scores[row, place]), name))
     given: dict[str, list[tuple[float, int, int]]] = {name: [] for name in names}

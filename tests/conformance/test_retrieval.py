@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +38,16 @@ def made_vectors() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def pool(request: pytest.FixtureRequest) -> tuple[pa.Table, np.ndarray]:
+def pools() -> Iterator[Callable[[str], tuple[pa.Table, np.ndarray]]]:
+    """Makes a pool of real or made vectors, once for all tests in a row that use it."""
+    latest = lru_cache(1)(make_pool)
+    yield latest
+    latest.cache_clear()
+
+
+def make_pool(kind: str) -> tuple[pa.Table, np.ndarray]:
     """200,000 rows with vectors and buckets, and the text features. A tenth of the vectors stands there twice."""
-    if request.param == "real":
+    if kind == "real":
         folder = real_data_folder() / "clip_vitb32"
         if not folder.is_dir():
             pytest.skip(f"no real data at {folder}; set POOLWRIGHT_REAL_DATA")
@@ -63,9 +72,11 @@ def pool(request: pytest.FixtureRequest) -> tuple[pa.Table, np.ndarray]:
 REAL = pytest.param("real", 100, marks=pytest.mark.real)
 
 
-@pytest.mark.parametrize(("pool", "prompts"), [("made", 10), ("made", 100), REAL], indirect=["pool"])
-def test_the_same_images_in_the_same_order(pool: tuple[pa.Table, np.ndarray], prompts: int, tmp_path: Path) -> None:
-    table, texts = pool
+@pytest.mark.parametrize(("kind", "prompts"), [("made", 10), ("made", 100), REAL])
+def test_the_same_images_in_the_same_order(
+    kind: str, prompts: int, pools: Callable[[str], tuple[pa.Table, np.ndarray]], tmp_path: Path
+) -> None:
+    table, texts = pools(kind)
     features = texts[:: len(texts) // prompts][:prompts]
     np.save(tmp_path / "features.npy", features)
     sizes = SIZES[prompts]
