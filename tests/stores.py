@@ -6,6 +6,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,21 @@ import pytest
 
 @pytest.fixture(scope="session")
 def s3_service() -> Iterator[str]:
-    """The URL of a server that speaks S3."""
+    """The URL of a server that speaks S3.
+
+    All clients read their descriptions of Amazon's services from one loader, as those of one botocore session do: each
+    would read megabytes of JSON again.
+    """
     moto = pytest.importorskip("moto.server")
     pytest.importorskip("s3fs")
+    import botocore.session
+
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+        yield f"http://{host}:{port}"
     server.stop()
 
 
