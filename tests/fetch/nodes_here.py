@@ -17,7 +17,7 @@ class HereObject:
     def __init__(self, nodes: HereNodes, place: str | None, made: Any) -> None:
         self.nodes, self.place, self.made = nodes, place, made
         self.calls: set[asyncio.Task[Any]] = set()
-        self.lost = False
+        self.lost, self.apart = False, asyncio.Event()
 
     async def call(self, method: str, *given: Any) -> Any:
         if self.lost:
@@ -25,14 +25,20 @@ class HereObject:
         self.nodes.called[self.place, method] += 1
         task = asyncio.create_task(getattr(self.made, method)(*pickle.loads(pickle.dumps(given))))
         self.calls.add(task)
+        apart = asyncio.create_task(self.apart.wait())
         try:
+            await asyncio.wait({task, apart}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise NodeLost("it does not answer")
             return pickle.loads(pickle.dumps(await task))
         except asyncio.CancelledError:
             if self.lost and not asyncio.current_task().cancelling():  # type: ignore[union-attr]
                 raise NodeLost("it has ended") from None
             raise
         finally:
-            self.calls.discard(task)
+            apart.cancel()
+            if not self.apart.is_set():
+                self.calls.discard(task)
 
     def end(self) -> None:
         self.lost = True
@@ -43,6 +49,8 @@ class HereObject:
 
 class HereNodes:
     """Nodes by name; `called` counts the calls by place and method."""
+
+    here = optional = False
 
     def __init__(self, *places: str) -> None:
         self.alive = list(places)
@@ -59,6 +67,14 @@ class HereNodes:
     def end(self, remote: RemoteObject) -> None:
         if isinstance(remote, HereObject):
             remote.end()
+
+    def cut_off(self, place: str) -> None:
+        """Let a node no longer answer, although its processes go on."""
+        self.alive.remove(place)
+        for one in self.objects:
+            if one.place == place:
+                one.lost = True
+                one.apart.set()
 
     def kill(self, place: str) -> None:
         """End all processes of a node, which does not come back."""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import socket
+import threading
+import time
 from collections.abc import Callable
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,13 +20,19 @@ import pytest
 from poolwright.core.errors import PoolwrightError
 from poolwright.fetch import fetcher
 from poolwright.fetch.fetch import Fetched, FetchProgress, fetch_images
-from poolwright.fetch.nodes import driver
+from poolwright.fetch.nodes import driver, remote_centre
+from poolwright.fetch.nodes.coordinator import Coordinator
+from poolwright.fetch.nodes.process import FetchProcess
 from poolwright.fetch.options import FetchOptions
+from poolwright.fetch.shards.finish_shard import put_in_place
+from poolwright.fetch.shards.first_rows import first_rows
+from poolwright.fetch.shards.folder import FetchFolder
 from tests.cases.web import RawServer, photo, response
 from tests.fetch.conftest import QUICK
 from tests.fetch.nodes_here import HereNodes
-from tests.fetch.server import BadServer
-from tests.fetch.test_crash import found
+from tests.fetch.server import BadServer, picture, sha256
+from tests.fetch.test_crash import at_once, found
+from tests.run.disk import Disk
 
 
 @pytest.fixture(autouse=True)
@@ -180,3 +191,105 @@ def test_an_error_of_a_process_ends_the_fetch(
     monkeypatch.setattr(fetcher, "finish_shard", full)
     with pytest.raises(PoolwrightError, match=r"a\.tar: No space left on device; finished shards stay"):
         fetch(urls_of(server, 12), tmp_path / "out", HereNodes("one", "two"), shard_rows=2)
+
+
+def test_a_process_that_was_taken_for_lost_finishes_no_shard(
+    server: BadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls, nodes, real = urls_of(server, 40), HereNodes("one", "two"), fetcher.finish_shard
+    work, held = tmp_path / "there/.fetch", list[int]()
+
+    def finish(folder: FetchFolder, shard: int, *rest: Any) -> None:
+        """Finish the first shard only when another process has done so, with other rows."""
+        if not held:
+            held.append(shard)
+            nodes.cut_off(next(one.place for one in nodes.objects if shard in getattr(one.made, "_finished", ())))
+            while not (work / f"{shard:05d}.json").exists():
+                time.sleep(0.01)
+            rest = (rest[0].slice(0, 0).append_column("odd", pa.array([], pa.int8())), *rest[1:])
+        real(folder, shard, *rest)
+
+    fetch(urls, tmp_path / "here", None, shard_rows=4)
+    monkeypatch.setattr(fetcher, "finish_shard", finish)
+    fetch(urls, tmp_path / "there", nodes, shard_rows=4, per_host=4, concurrency=4)
+    assert held
+    assert len(nodes.alive) == 1
+    late = list(work.glob(f"apart-{held[0]:05d}-*"))
+    assert [path.name for path in late[0].glob("*.parquet")] == [f"{held[0]:05d}.parquet"]
+    fetch(urls, tmp_path / "there", HereNodes("one"), shard_rows=4)
+    assert found(tmp_path / "there") == found(tmp_path / "here")
+
+
+def test_a_process_that_was_taken_for_lost_is_given_nothing(server: BadServer, tmp_path: Path) -> None:
+    async def work() -> None:
+        nodes, folder = HereNodes("one"), FetchFolder(tmp_path, FetchOptions(**QUICK))
+        coordinator = nodes.start(None, Coordinator, folder.options)
+        await coordinator.call("join", "a")
+        process = nodes.start("one", FetchProcess, coordinator, "a", str(tmp_path), folder.options)
+        await coordinator.call("lost", "a")
+        first_rows(folder.work, iter(()), 4)
+        with pytest.raises(PoolwrightError, match="taken for lost"):
+            await process.call("fetch", 0, pa.table({"url": [server.url("ok/1")]}), None, "a")
+        assert not list(folder.work.glob("*.jsonl"))
+
+    asyncio.run(work())
+
+
+def test_files_of_another_node_may_appear_late(
+    server: BadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last shard repeats a URL of the first, whose files are seen half a second after they are said to be there."""
+    urls, timers = [server.url(f"slow/{number}") for number in (*range(7), 0)], list[threading.Timer]()
+
+    def put_late(folder: FetchFolder, shard: int, apart: FetchFolder) -> None:
+        timers.append(threading.Timer(0.0 if shard else 0.5, put_in_place, (folder, shard, apart)))
+        timers[-1].start()
+
+    fetch(urls, tmp_path / "here", None, shard_rows=2)
+    server.seen.clear()
+    monkeypatch.setattr(driver, "put_in_place", put_late)
+    fetch(urls, tmp_path / "there", HereNodes("one", "two"), shard_rows=2, per_host=1)
+    assert set(server.seen.values()) == {1}
+    for timer in timers:
+        timer.join()
+    assert found(tmp_path / "there") == found(tmp_path / "here")
+
+
+def test_files_that_never_appear_are_an_error(
+    server: BadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_centre, "_PATIENCE", 0.3)
+    monkeypatch.setattr(driver, "put_in_place", lambda *_: None)
+    urls = [server.url(f"slow/{number}") for number in (*range(7), 0)]
+    with pytest.raises(PoolwrightError, match=r"shard 00000: another process wrote it, and .* all nodes must share"):
+        fetch(urls, tmp_path / "out", HereNodes("one", "two"), shard_rows=2)
+
+
+@pytest.mark.parametrize("layout", ["webdataset", "files"])
+def test_a_kill_while_files_are_put_in_place(
+    server: BadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    urls = [server.url(path) for path in ("ok/0", "ok/1", "ok/0", "status/404", "ok/2")]
+    (tmp_path / "disk").mkdir()
+    out, options = tmp_path / "disk/out", FetchOptions(**{**QUICK, "shard_rows": 2, "format": layout})
+    known = options.model_copy(update={"placeholders": (sha256(picture(0)),), "retry": ("not_found",)})
+    pq.write_table(pa.table({"url": urls}), tmp_path / "rows.parquet")
+
+    def run(*chosen: FetchOptions) -> None:
+        for one in chosen:
+            fetch_images(tmp_path / "rows.parquet", out, one, nodes=HereNodes("one"))
+
+    with monkeypatch.context() as patches, closing(Disk(tmp_path / "disk", patches)) as disk:
+        patches.setattr(asyncio, "to_thread", at_once)  # one change of the disk at a time
+        run(options)
+        first = len(disk.killed), len(disk.cut)
+        run(known)
+    expected = found(out)
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+    for begun, trees in zip(first, (disk.killed, disk.cut), strict=True):
+        moves = [n for n, tree in enumerate(trees) if any("apart-" in name for name in tree)]
+        assert len(moves) > 8
+        for number in moves[:: 1 + len(moves) // 15]:
+            disk.put_back(trees[number])
+            run(*([options, known] if number < begun else [known]))
+            assert found(out) == expected

@@ -109,5 +109,3 @@ def test_what_cannot_be_fetched_on_nodes_is_said_first(
     assert not server.seen
     with pytest.raises(RecipeError, match="leave out the engine"):
         api.fetch(source, tmp_path / "out", tool="img2dataset", engine="ray")
-    with pytest.raises(RecipeError, match="--concurrency sets"):
-        api.fetch(source, tmp_path / "out", workers=2)

@@ -146,9 +146,9 @@ def fetch(
         listener: receives progress.
         executable: the console script of img2dataset, such as 'i2d/bin/img2dataset'.
         progress: whether to show progress.
-        engine: 'local' (this process), or 'ray': processes on the nodes of a cluster, which all see `to`. They keep to
-            the limits of a host together; `concurrency` is that of each process.
-        workers: number of processes on Ray; default one on each node.
+        engine: 'local' (this machine), or 'ray': processes on the nodes of a cluster, which all see `to`. They keep to
+            the limits of a host together; `concurrency` is that of this machine, or of each process on Ray.
+        workers: number of processes; default one per core, or one for little work, and one on each node of Ray.
         address: address of the Ray cluster; default the one that Ray finds, else a local Ray.
 
     Returns:
@@ -169,8 +169,6 @@ def fetch(
         raise RecipeError("an executable is used by img2dataset only: add --tool img2dataset, or leave it out")
     if engine != "local" and tool != "own":
         raise RecipeError("img2dataset distributes its work itself: leave out the engine, or fetch with --tool own")
-    if engine == "local" and workers is not None:
-        raise RecipeError("fetching on this machine has one process; --concurrency sets the requests at once")
     options, folder, chosen = options or FetchOptions(), Path(to), make_engine(engine, workers, address)
     work = folder / ".fetch"
     with shown(listener, progress) as seen, run_lock(work):
@@ -187,6 +185,10 @@ def rebuild(
     class_column: str | None = None,
     listener: Listener | None = None,
     progress: bool = False,
+    *,
+    engine: str = "local",
+    workers: int | None = None,
+    address: str | None = None,
 ) -> Recovery:
     """Fetch the images of a release again, verify their SHA-256, and report what was recovered.
 
@@ -197,6 +199,7 @@ def rebuild(
         class_column: default `label`, if there is such a column.
         listener: receives progress.
         progress: whether to show progress.
+        engine, workers, address: as for `fetch`.
 
     Raises:
         PoolwrightError: as `fetch`.
@@ -206,7 +209,10 @@ def rebuild(
 
     options = options or FetchOptions()
     column = check_class_column(source, options, class_column)
-    return recovery(fetch(source, to, options, "own", listener, progress=progress), options, column)
+    fetched = fetch(
+        source, to, options, listener=listener, progress=progress, engine=engine, workers=workers, address=address
+    )
+    return recovery(fetched, options, column)
 
 
 def build_encoder(kind: str, to: str | Path, wheels: str | Path | None = None) -> BuiltEncoder:

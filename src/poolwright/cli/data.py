@@ -78,7 +78,7 @@ def fetch(
     ] = None,
     engine: Annotated[str, typer.Option(help="local or ray.", autocompletion=one_of("local", "ray"))] = "local",
     address: Annotated[Optional[str], typer.Option(help="Ray cluster, such as ray://head:10001.")] = None,  # noqa: UP045
-    workers: Annotated[Optional[int], typer.Option(help="Processes on Ray; default one per node.", min=1)] = None,  # noqa: UP045
+    workers: Annotated[Optional[int], typer.Option(help="Processes; one per core, or per Ray node.", min=1)] = None,  # noqa: UP045
     sets: FetchSets = None,
 ) -> None:
     """Fetch images by URL, guarded and resumable."""
@@ -104,6 +104,9 @@ def rebuild(
     to: Annotated[Path, typer.Argument(help="Folder of the shards.", metavar="TO")],
     class_column: Annotated[Optional[str], typer.Option("--class-col", help="Column of the class; label.")] = None,  # noqa: UP045
     allow_private: Annotated[bool, typer.Option("--allow-private", help="Allow private and local addresses.")] = False,
+    engine: Annotated[str, typer.Option(help="local or ray.", autocompletion=one_of("local", "ray"))] = "local",
+    address: Annotated[Optional[str], typer.Option(help="Ray cluster, such as ray://head:10001.")] = None,  # noqa: UP045
+    workers: Annotated[Optional[int], typer.Option(help="Processes; one per core, or per Ray node.", min=1)] = None,  # noqa: UP045
     sets: FetchSets = None,
 ) -> None:
     """Fetch a release's images again; report how many came."""
@@ -113,7 +116,9 @@ def rebuild(
 
     options = fetch_options(sets or (), allow_private=allow_private or None)
     with OUTPUT.listening() as listener:
-        found = rebuild_release(source, to, options, class_column, listener)
+        found = rebuild_release(
+            source, to, options, class_column, listener, engine=engine, workers=workers, address=address
+        )
     OUTPUT.show(print_recovery, found, asked=False)
 
 

@@ -25,11 +25,13 @@ class ShardRows(NamedTuple):
         number: of the shard.
         rows: all rows of the shard.
         pending: rows to fetch again, of a finished shard; None for all.
+        apart: name of the folder to finish the shard in, if it is then moved; see `FetchFolder.apart`.
     """
 
     number: int
     rows: pa.Table
     pending: Sequence[int] | None
+    apart: str | None = None
 
 
 class OpenShard:
@@ -38,6 +40,7 @@ class OpenShard:
     def __init__(self, folder: FetchFolder, shard: ShardRows, first: FirstRows) -> None:
         self.number, self.rows = shard.number, shard.rows
         self.journal = Journal(folder.work, shard.number, shard.pending)
+        self.apart = folder.apart(shard.apart) if shard.apart else None
         self.first = first.of(shard.number)
         pending = range(len(self.rows)) if self.journal.pending is None else self.journal.pending
         self.left = [row for row in pending if row not in self.journal.outcomes]

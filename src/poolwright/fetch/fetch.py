@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from time import perf_counter
 
@@ -14,7 +15,7 @@ from poolwright.core.errors import CountError, PoolwrightError
 from poolwright.core.runtime.nodes import Nodes
 from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.fetch.centre import OwnCentre
-from poolwright.fetch.feed import SourceFeed, shards_to_fetch
+from poolwright.fetch.feed import ShardRows, SourceFeed, shards_to_fetch
 from poolwright.fetch.fetcher import Fetcher, run_async
 from poolwright.fetch.http.network import Resolve, SystemResolver, check_installed, proxy_url
 from poolwright.fetch.nodes.driver import fetch_on_nodes
@@ -26,6 +27,9 @@ from poolwright.fetch.shards.folder import FetchFolder
 from poolwright.fetch.shards.records import EXPECTED, URL, read_columns
 from poolwright.fetch.shards.shard_files import shard_name
 from poolwright.fetch.sources import FetchSource, open_source
+
+_LITTLE = 2_000
+"""Rows that are fetched by the time that processes have started."""
 
 SourceLike = str | Path | Sequence[str | Path]
 
@@ -106,7 +110,7 @@ def fetch_images(
         options: how to fetch.
         progress: called after every row and every finished shard.
         resolve: resolves host names; default the system.
-        nodes: machines that fetch; default this process. All of them see the folder `to`.
+        nodes: processes that fetch, if it is not little; default this one. All of them see the folder `to`.
 
     Raises:
         RecipeError: a column is missing, or the folder holds something else.
@@ -125,6 +129,9 @@ def fetch_images(
     try:
         first = first_rows(folder.work, opened.batches((URL, EXPECTED)), options.shard_rows)
         shards = shards_to_fetch(folder, tables.tables(), counting.shard_finished)
+        if nodes is not None and nodes.optional:
+            little, shards = _is_little(shards)
+            nodes = None if little else nodes
         if nodes is None:
             fetcher = Fetcher(folder, options, first, resolve or system, counting, OwnCentre(options))
             run_async(fetcher.run(SourceFeed(shards, options)))
@@ -137,6 +144,17 @@ def fetch_images(
     finally:
         system.close()
     return summarize(folder, tables.rows, counting.rows, counting.failed.total())
+
+
+def _is_little(shards: Iterator[ShardRows]) -> tuple[bool, Iterator[ShardRows]]:
+    """Whether a second process would not pay; also return the shards, the first of which were read for this."""
+    read, rows = list[ShardRows](), 0
+    for shard in shards:
+        read.append(shard)
+        rows += len(shard.rows) if shard.pending is None else len(shard.pending)
+        if len(read) > 1 and rows >= _LITTLE:
+            return False, chain(read, shards)
+    return True, iter(read)
 
 
 class _Shards:

@@ -325,10 +325,8 @@ class Fetcher:
 
     async def _finish_shard(self, shard: OpenShard) -> None:
         async with self._finishing:
-            awaited = self._first.awaited(shard.number)
-            await asyncio.to_thread(
-                finish_shard, self.folder, shard.number, shard.rows, shard.journal, shard.begun, awaited
-            )
+            given = shard.number, shard.rows, shard.journal, shard.begun, self._first.awaited(shard.number)
+            await asyncio.to_thread(finish_shard, self.folder, *given, shard.apart)
             del self._unfinished[shard.number]
         self._open -= 1
         self.listener.shard_finished(shard.number)

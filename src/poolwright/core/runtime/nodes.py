@@ -1,4 +1,4 @@
-"""Define objects that live on the nodes of a cluster for a time, for work that keeps state, such as connections."""
+"""Define objects that live in other processes for a time, for work that keeps state, such as connections."""
 
 from __future__ import annotations
 
@@ -26,7 +26,15 @@ class RemoteObject(Protocol):
 
 
 class Nodes(Protocol):
-    """The nodes of a cluster. Remote objects end with the process that started them."""
+    """The nodes of a cluster, or cores of this machine. Remote objects end with the process that started them.
+
+    Attributes:
+        here: whether all places are on this machine.
+        optional: whether the calling process may do the work itself if there is little.
+    """
+
+    here: bool
+    optional: bool
 
     def places(self) -> list[str]:
         """Return the ids of the nodes that may be given work now; one may be named several times."""

@@ -77,23 +77,34 @@ class Coordinator:
 
     Args:
         options: options of the fetch.
+        together: whether `concurrency` is that of all processes together, not of each.
     """
 
-    def __init__(self, options: FetchOptions) -> None:
-        self.options, self._limits = options, limits_of(options)
+    def __init__(self, options: FetchOptions, together: bool = False) -> None:
+        self.options, self.together, self._limits = options, together, limits_of(options)
         self._processes: OrderedDict[str, _Process] = OrderedDict()
         self._rules = _Rules(options.max_wait)
         self._open: dict[int, asyncio.Event] = {}
         self._counts: Counter[str] = Counter()
+        self._busy = 0
         self._timer: asyncio.TimerHandle | None = None
 
     async def join(self, process: str) -> None:
         """Let a process take part."""
         self._processes[process] = _Process(HostQueues(self._limits))
 
+    async def check(self, process: str) -> None:
+        """Check that a process takes part.
+
+        Raises:
+            PoolwrightError: the process was taken for lost.
+        """
+        self._known(process)
+
     async def lost(self, process: str) -> None:
         """Take back what a process had that has ended: its turns and what it was reading."""
         gone = self._processes.pop(process)
+        self._busy -= gone.busy
         self._started(gone, list(gone.starting.elements()))
         for host in gone.active.elements():
             self._limits.done(host)
@@ -119,6 +130,7 @@ class Coordinator:
             if not known.active[host]:
                 del known.active[host]
         known.busy -= len(report.done)
+        self._busy -= len(report.done)
         self._offer(host for host, _ in report.done)
         for host, count in report.wanted.items():
             for _ in range(count):
@@ -191,12 +203,13 @@ class Coordinator:
         self._wait_until_next_turn(now)
 
     def _grant_one(self, process: _Process, now: float) -> bool:
-        if process.busy >= self.options.concurrency:
+        if not self._has_room(process):
             return False
         turn = process.queues.take(now)
         if turn is None:
             return False
         process.busy += 1
+        self._busy += 1
         process.active[turn.host] += 1
         if turn.pause:
             process.starting[turn.host] += 1
@@ -204,11 +217,14 @@ class Coordinator:
         process.granted.set()
         return True
 
+    def _has_room(self, process: _Process) -> bool:
+        return (self._busy if self.together else process.busy) < self.options.concurrency
+
     def _wait_until_next_turn(self, now: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        idle = (one for one in self._processes.values() if one.busy < self.options.concurrency)
+        idle = (one for one in self._processes.values() if self._has_room(one))
         times = [time for one in idle if (time := one.queues.next_time()) is not None]
         if times:
             self._timer = asyncio.get_running_loop().call_later(max(0.0, min(times) - now), self._grant)

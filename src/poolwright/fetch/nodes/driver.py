@@ -1,4 +1,8 @@
-"""Give the shards of a source to processes on nodes; those of a lost process are given to others."""
+"""Give the shards of a source to processes, and put in place what they finish; a lost one's shards go to others.
+
+Only the driver writes finished shards, from folders that it names anew each time it gives a shard to a process. So a
+process that was wrongly taken for lost cannot finish a shard, whenever it goes on.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import Protocol
 
 from poolwright.core.errors import PoolwrightError
@@ -13,7 +18,9 @@ from poolwright.core.runtime.nodes import NodeLost, Nodes, RemoteObject
 from poolwright.fetch.feed import SHARDS_OPEN, ShardRows
 from poolwright.fetch.nodes.coordinator import Coordinator, coordinator_lost
 from poolwright.fetch.nodes.process import FetchProcess
+from poolwright.fetch.nodes.remote_centre import seen
 from poolwright.fetch.options import FetchOptions
+from poolwright.fetch.shards.finish_shard import put_in_place
 from poolwright.fetch.shards.folder import FetchFolder
 
 _LOOK_SECONDS = 1.0
@@ -67,24 +74,22 @@ class _Process:
 class _Driver:
     def __init__(self, nodes: Nodes, folder: FetchFolder, options: FetchOptions, listener: CountListener) -> None:
         self.nodes, self.folder, self.options, self.listener = nodes, folder, options, listener
-        self._coordinator = nodes.start(None, Coordinator, options)
+        self._coordinator = nodes.start(None, Coordinator, options, nodes.here)
         self._processes: list[_Process] = []
-        self._started = 0
+        self._started, self._why_lost = 0, ""
         self._flying: dict[asyncio.Task[None], tuple[_Process, ShardRows]] = {}
         self._lost: deque[ShardRows] = deque()
 
     async def run(self, shards: Iterator[ShardRows]) -> None:
-        more = True
+        shard = next(shards, None)
         while True:
-            await self._start_processes()
+            free = self._free_places()
             while self._lost:  # beyond the number of open ones: rows of those may wait for this shard
-                await self._give(self._lost.popleft())
-            while more and min(len(one.shards) for one in self._processes) < SHARDS_OPEN:
+                await self._give(self._lost.popleft(), free)
+            while shard is not None and (free or min(len(one.shards) for one in self._processes) < SHARDS_OPEN):
+                await self._coordinator.call("shard_begun", shard.number)
+                await self._give(shard, free)
                 shard = next(shards, None)
-                more = shard is not None
-                if shard is not None:
-                    await self._coordinator.call("shard_begun", shard.number)
-                    await self._give(shard)
             if not self._flying:
                 return
             done, _ = await asyncio.wait(self._flying, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -99,37 +104,48 @@ class _Driver:
         for remote in (*(one.remote for one in self._processes), self._coordinator):
             self.nodes.end(remote)
 
-    async def _start_processes(self) -> None:
-        """Start the processes that nodes are without, which may have joined late.
+    def _free_places(self) -> list[str]:
+        """Return the places without a process, of nodes that may have joined late.
 
         Raises:
-            PoolwrightError: there is no node.
+            PoolwrightError: there is neither a place nor a process.
         """
-        wanted = Counter(self.nodes.places()) - Counter(one.place for one in self._processes)
-        for place in wanted.elements():
-            name, self._started = f"{self._started}", self._started + 1
-            await self._coordinator.call("join", name)
-            given = (self._coordinator, name, str(self.folder.folder.absolute()), self.options)
-            self._processes.append(_Process(name, place, self.nodes.start(place, FetchProcess, *given)))
-        if not self._processes:
+        free = list((Counter(self.nodes.places()) - Counter(one.place for one in self._processes)).elements())
+        if not (free or self._processes):
+            what = "process" if self.nodes.here else "node of the cluster"
             raise PoolwrightError(
-                "no node of the cluster is left that could fetch; finished shards stay, the same command continues"
+                f"no {what} is left that could fetch{self._why_lost}; finished shards stay, the same command continues"
             )
+        return free
 
-    async def _give(self, shard: ShardRows) -> None:
+    async def _start(self, place: str) -> None:
+        name, self._started = f"{self._started}", self._started + 1
+        await self._coordinator.call("join", name)
+        given = (self._coordinator, name, str(self.folder.folder.absolute()), self.options)
+        self._processes.append(_Process(name, place, self.nodes.start(place, FetchProcess, *given)))
+
+    async def _give(self, shard: ShardRows, free: list[str]) -> None:
+        """Give a shard to the process with the fewest; to a new one if there is a place, and every process has some."""
+        if free and all(one.shards for one in self._processes):
+            await self._start(free.pop(0))
         process = min(self._processes, key=lambda one: len(one.shards))
         process.shards.add(shard.number)
-        self._flying[asyncio.create_task(process.remote.call("fetch", *shard))] = process, shard
+        given = shard._replace(apart=f"{shard.number:05d}-{token_hex(4)}")
+        self._flying[asyncio.create_task(process.remote.call("fetch", *given))] = process, given
 
     async def _ended(self, task: asyncio.Task[None]) -> None:
         process, shard = self._flying.pop(task)
         process.shards.discard(shard.number)
         try:
             task.result()
-        except NodeLost:
+        except NodeLost as error:
+            self._why_lost = f" ({error})"
             await self._lose(process)
             self._lost.append(shard)
             return
+        apart = self.folder.apart(str(shard.apart))
+        await seen(lambda: apart.is_whole(shard.number), str(apart.folder))
+        await asyncio.to_thread(put_in_place, self.folder, shard.number, apart)
         await self._coordinator.call("shard_finished", shard.number)
         self.listener.shard_finished(shard.number)
 

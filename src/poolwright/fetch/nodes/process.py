@@ -12,10 +12,10 @@ from poolwright.core.runtime.nodes import RemoteObject
 from poolwright.fetch.feed import ShardRows
 from poolwright.fetch.fetcher import Fetcher, first_error
 from poolwright.fetch.http.network import SystemResolver, check_installed
-from poolwright.fetch.nodes.remote_centre import RemoteCentre
+from poolwright.fetch.nodes.remote_centre import RemoteCentre, seen
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import FetchOutcome
-from poolwright.fetch.shards.first_rows import FirstRows
+from poolwright.fetch.shards.first_rows import FirstRows, has_first_rows
 from poolwright.fetch.shards.folder import FetchFolder
 from poolwright.fetch.shards.journal import detach_journal
 
@@ -38,17 +38,18 @@ class FetchProcess:
         self._finished: dict[int, asyncio.Future[None]] = {}
         self._running: asyncio.Task[None] | None = None
 
-    async def fetch(self, shard: int, rows: pa.Table, pending: Sequence[int] | None) -> None:
-        """Fetch a shard to its end. What a process that is lost has journaled is kept.
+    async def fetch(self, shard: int, rows: pa.Table, pending: Sequence[int] | None, apart: str) -> None:
+        """Fetch a shard to its end, and finish it apart. What a process that is lost has journaled is kept.
 
         Raises:
             PoolwrightError, OSError: this process failed; finished work is kept.
         """
         if self._running is None:
             self._running = asyncio.create_task(self._run())
+        await self._centre.check()  # one that was taken for lost may still be given what it was to do
         detach_journal(self.folder.work, shard)
         finished = self._finished[shard] = asyncio.get_running_loop().create_future()
-        self._feed.give(ShardRows(shard, rows, pending))
+        self._feed.give(ShardRows(shard, rows, pending, apart))
         await asyncio.wait({finished, self._running}, return_when=asyncio.FIRST_COMPLETED)
         if not finished.done():
             await self._running  # raises its error
@@ -63,6 +64,7 @@ class FetchProcess:
 
     async def _run(self) -> None:
         resolver = SystemResolver(min(64, self.options.concurrency))
+        await seen(lambda: has_first_rows(self.folder.work), f"{self.folder.work}: the URLs that repeat")
         first = FirstRows(self.folder.work, self.options.shard_rows)
         fetcher = Fetcher(self.folder, self.options, first, resolver, self, self._centre)
         self._feed.wake = fetcher.wake

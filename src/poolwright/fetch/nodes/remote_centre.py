@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
+from poolwright.core.errors import PoolwrightError
 from poolwright.core.runtime.nodes import NodeLost, RemoteObject
 from poolwright.fetch.centre import HostTexts
 from poolwright.fetch.nodes.coordinator import Grant, Report, coordinator_lost
 from poolwright.fetch.queues import LaterItems, Queues, Turn
 from poolwright.fetch.shards.folder import FetchFolder
+from poolwright.fetch.shards.shard_files import shard_name
 
 Item = TypeVar("Item")
 
 _PATIENCE = 60.0
 """Seconds until files that another machine has written are there; network file systems remember what is missing."""
+
+_REPORT_SECONDS = 0.003
+"""Least time between two reports: a message takes about a third of the CPU time of a request."""
+
+
+async def seen(is_there: Callable[[], bool], what: str) -> None:
+    """Wait until files can be seen here that another process has written.
+
+    Raises:
+        PoolwrightError: they are not there after a minute.
+    """
+    until = monotonic() + _PATIENCE
+    while not is_there():
+        if monotonic() > until:
+            raise PoolwrightError(
+                f"{what}: another process wrote it, and {socket.gethostname()} does not see it after {_PATIENCE:g} s; "
+                "all nodes must share the folder. Finished shards stay, the same command continues"
+            )
+        await asyncio.sleep(0.1)
 
 
 class RemoteCentre:
@@ -46,9 +68,11 @@ class RemoteCentre:
 
     async def shard_settled(self, shard: int) -> None:
         await self._ask("shard_settled", shard)
-        file, until = self.folder.files(shard).parquet, monotonic() + _PATIENCE
-        while not file.exists() and monotonic() < until:
-            await asyncio.sleep(0.1)
+        await seen(lambda: self.folder.is_whole(shard), f"{self.folder.folder}: shard {shard_name(shard)}")
+
+    async def check(self) -> None:
+        """Check that this process was not taken for lost."""
+        await self._ask("check", self.process)
 
     def count(self, name: str) -> None:
         """Count a finished row, by error class or as a success."""
@@ -61,6 +85,7 @@ class RemoteCentre:
             await self._queues.changed.wait()
             self._queues.changed.clear()
             await self._ask("report", self.process, self._queues.take_report())
+            await asyncio.sleep(_REPORT_SECONDS)
 
     async def receive_grants(self, wake: Callable[[], None]) -> None:
         """Receive turns from the coordinator, for ever; call `wake` when there are some."""

@@ -8,10 +8,11 @@ from time import time
 import pyarrow as pa
 
 from poolwright.core.errors import PoolwrightError
+from poolwright.core.files import remove
 from poolwright.fetch.options import ALL_FAILED, FetchOptions
 from poolwright.fetch.outcome import SUCCESS, FetchOutcome
 from poolwright.fetch.shards.folder import FetchFolder
-from poolwright.fetch.shards.journal import Journal
+from poolwright.fetch.shards.journal import Journal, remove_journal
 from poolwright.fetch.shards.records import read_outcomes
 
 
@@ -31,19 +32,25 @@ def rows_to_refetch(folder: FetchFolder, shard: int, options: FetchOptions) -> l
 
 
 def finish_shard(
-    folder: FetchFolder, shard: int, rows: pa.Table, journal: Journal, begun: float, awaited: Sequence[int] = ()
+    folder: FetchFolder,
+    shard: int,
+    rows: pa.Table,
+    journal: Journal,
+    begun: float,
+    awaited: Sequence[int] = (),
+    apart: FetchFolder | None = None,
 ) -> None:
     """Write the files of a shard whose rows all have an outcome. A call after a kill has the same result.
 
     Args:
         awaited: rows whose images later shards want.
+        apart: folder to write to, for `put_in_place`; default the folder itself.
 
     Raises:
         PoolwrightError: a call with other placeholders was interrupted while it wrote the files.
         OSError: a file cannot be written, for example on a full disk; the journal stays.
     """
-    files = folder.files(shard)
-    files.recover()
+    files, into = folder.files(shard), apart or folder
     before: list[FetchOutcome] = []
     if journal.pending is not None:
         journal.sync()  # from here on the old files do not match their mark
@@ -65,6 +72,16 @@ def finish_shard(
                 "left it out, was interrupted; repeat that call"
             ) from None
 
-    files.write(rows, outcomes, image, begun, time())
-    folder.finish(shard, len(rows), awaited)
-    journal.remove()
+    into.files(shard).write(rows, outcomes, image, begun, time())
+    into.finish(shard, len(rows), awaited)
+    journal.close()
+    if apart is None:
+        remove_journal(folder.work, shard)
+
+
+def put_in_place(folder: FetchFolder, shard: int, apart: FetchFolder) -> None:
+    """Move the files of a shard that was finished apart to its folder. After a kill, its journal finishes it again."""
+    apart.files(shard).move(folder.files(shard))
+    apart.move_marks(shard, folder)
+    remove_journal(folder.work, shard)
+    remove(apart.folder)

@@ -74,9 +74,14 @@ def first_rows(folder: Path, tables: Iterator[pa.Table], shard_rows: int) -> Fir
         tables: the source, read once if they are not known yet.
         shard_rows: rows of a shard.
     """
-    if not (folder / AWAITED).exists():
+    if not has_first_rows(folder):
         _find(folder, tables, shard_rows)
     return FirstRows(folder, shard_rows)
+
+
+def has_first_rows(folder: Path) -> bool:
+    """Whether the first rows were found."""
+    return all((folder / name).exists() for name in (REPEATED, AWAITED))
 
 
 def _find(folder: Path, tables: Iterator[pa.Table], shard_rows: int) -> None:

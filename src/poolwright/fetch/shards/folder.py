@@ -5,18 +5,20 @@
 .fetch/00000.jsonl     the journal of an unfinished shard
 .fetch/repeated.npy    the rows whose URL an earlier row has; awaited.npy those that a later shard wants
 .fetch/places-00000.json  where these are in the tar of a shard
+.fetch/apart-*.partial where a process of several has finished a shard, before the files are moved to their places
 .fetch/tool.jsonl      version and arguments of img2dataset, one line per run, if it was used
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from poolwright.core.errors import ChangedError, RecipeError
-from poolwright.core.files import PARTIAL, digest_file, remove_partials, write_text
+from poolwright.core.files import PARTIAL, digest_file, remove, remove_partials, sync_folder, write_text
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.shards.journal import journal_begun, remove_leftovers
 from poolwright.fetch.shards.shard_files import Place, ShardFiles, shard_name
@@ -24,6 +26,7 @@ from poolwright.fetch.sources import FetchSource
 
 WORK = ".fetch"
 _FORMAT = 1
+_APART = "apart-"
 
 
 class FetchFolder:
@@ -72,9 +75,13 @@ class FetchFolder:
         """Remove leftovers of a killed process; not below folders of images, which may hold millions."""
         remove_partials(self.work)
         remove_leftovers(self.work)
+        for path in self.work.glob(f"{_APART}*{PARTIAL}"):
+            remove(path)
         for path in self.folder.glob(f"*{PARTIAL}"):
             if path.is_file():
                 path.unlink()
+            elif (shard := path.name.partition(".")[0]).isdigit():
+                self.files(int(shard)).recover()
 
     def _identity(self, source: FetchSource) -> dict[str, Any]:
         return {
@@ -110,6 +117,25 @@ class FetchFolder:
             )
         return True
 
+    def apart(self, name: str) -> FetchFolder:
+        """Return a folder in this one to finish a shard in; those that are left over are removed by `claim`."""
+        return FetchFolder(self.work / f"{_APART}{name}{PARTIAL}", self.options)
+
+    def is_whole(self, shard: int) -> bool:
+        """Whether the mark of a shard and the files that it names can be seen from here."""
+        try:
+            mark_values = json.loads(self._mark(shard).read_text(encoding="utf-8"))
+            return bool(mark_values["sizes"] == self.files(shard).sizes())
+        except (OSError, ValueError):
+            return False
+
+    def move_marks(self, shard: int, to: FetchFolder) -> None:
+        """Move the mark of a shard, and its notes, to another folder; the files of the shard are there."""
+        if self._noted(shard).exists():
+            os.replace(self._noted(shard), to._noted(shard))
+        os.replace(self._mark(shard), to._mark(shard))
+        sync_folder(to.work)
+
     def finish(self, shard: int, rows: int, awaited: Sequence[int] = ()) -> None:
         """Mark a shard as finished, and note where in its tar the images are that later rows want."""
         if places := self.files(shard).places(awaited):
@@ -137,7 +163,9 @@ class FetchFolder:
 
 
 def is_of_begun_shard(folder: Path, path: str) -> bool:
-    """Whether a file in the folder of a fetch is the journal of a shard that was never finished."""
+    """Whether a file in the folder of a fetch is of a shard that was never finished: its journal, or finished apart."""
+    if path.startswith(f"{WORK}/{_APART}"):
+        return True
     top, _, name = path.rpartition("/")
     shard, _, suffix = name.partition(".")
     is_journal = top == WORK and shard.isdigit() and suffix in ("jsonl", "bytes")

@@ -9,7 +9,6 @@ crashed: bytes that are read back are compared with their SHA-256.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -44,7 +43,7 @@ class Journal:
         self._ranges: dict[int, tuple[int, int]] = {}
         folder.mkdir(parents=True, exist_ok=True)
         self._bytes: BinaryIO = self._bytes_path.open("a+b")
-        self._read: BinaryIO | None = None
+        self._read: BinaryIO = self._bytes_path.open("rb")
         self._end = self._bytes.seek(0, 2)
         kept = self._load() if self._lines_path.exists() else 0
         self._lines: BinaryIO = self._lines_path.open("r+b" if kept else "w+b")
@@ -92,8 +91,6 @@ class Journal:
     def read(self, row: int) -> bytes:
         """Read the image of a row. One thread at a time may."""
         at, size = self._ranges[row]
-        if self._read is None:
-            self._read = self._bytes_path.open("rb")
         self._read.seek(at)
         return self._read.read(size)
 
@@ -110,15 +107,7 @@ class Journal:
     def close(self) -> None:
         """Close the files."""
         for file in (self._lines, self._bytes, self._read):
-            if file is not None:
-                file.close()
-
-    def remove(self) -> None:
-        """Remove the journal of a finished shard. The lines go first, as bytes alone have no meaning."""
-        self.close()
-        for path in (self._lines_path, self._bytes_path):
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+            file.close()
 
     def _write_line(self, values: dict[str, Any]) -> None:
         self._lines.write(f"{_TO_JSON(values)}\n".encode())
@@ -137,6 +126,12 @@ def journal_begun(folder: Path, shard: int) -> bool:
         return False
     with path.open("rb") as lines:
         return _parsed(lines.readline()) is not None
+
+
+def remove_journal(folder: Path, shard: int) -> None:
+    """Remove the journal of a finished shard. The lines go first, as bytes alone have no meaning."""
+    for path in journal_files(folder, shard):
+        path.unlink(missing_ok=True)
 
 
 def detach_journal(folder: Path, shard: int) -> None:

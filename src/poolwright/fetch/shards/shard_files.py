@@ -151,19 +151,33 @@ class ShardFiles:
     def _write_folder(self, entries: Iterator[Entry]) -> None:
         """Write a new folder next to the old one, then replace the old one."""
         fresh = self.data.with_name(f"{self.data.name}{PARTIAL}")
-        old = self.data.with_name(f"{self.data.name}.old{PARTIAL}")
         remove(fresh)
         fresh.mkdir(parents=True)
         with ThreadPoolExecutor(_SYNCED_AT_ONCE) as threads:  # a disk syncs many files at once as fast as one
             while some := list(islice(entries, 64)):
                 list(threads.map(lambda entry: _write_synced(fresh / entry[0], entry[1]), some))
         sync_folder(fresh)
+        self._take_folder(fresh)
+
+    def _take_folder(self, fresh: Path) -> None:
+        """Rename a folder of images into place, and remove the one that was there."""
+        old = self.data.with_name(f"{self.data.name}.old{PARTIAL}")
         if self.data.exists():
             remove(old)
             self.data.rename(old)
         fresh.rename(self.data)
         sync_folder(self.data.parent)
         remove(old)
+
+    def move(self, to: ShardFiles) -> None:
+        """Move the files to where those of another folder on the same disk are, the images first."""
+        if self.layout == "files":
+            to._take_folder(self.data)
+        else:
+            os.replace(self.data, to.data)
+        os.replace(self.parquet, to.parquet)
+        os.replace(self.stats, to.stats)
+        sync_folder(to.parquet.parent)
 
     def recover(self) -> None:
         """Restore the old folder of images if a kill came between removing it and adding the new one."""

@@ -6,9 +6,10 @@ than those of `concurrent.futures`, which the interpreter joins on exit: after C
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -16,9 +17,11 @@ from weakref import WeakSet
 
 from poolwright.core.runtime.cores import cores
 from poolwright.core.runtime.merge_tree import MergeTree
+from poolwright.core.runtime.nodes import Nodes
 from poolwright.core.runtime.threads import one_thread_per_unit, one_torch_thread
 from poolwright.core.step import Resources
 from poolwright.run.engine.errors import is_interrupt, noted
+from poolwright.run.engine.local_nodes import LocalNodes
 from poolwright.run.engine.processes import processes
 from poolwright.run.engine.protocol import ONE_CPU
 
@@ -38,7 +41,7 @@ class LocalEngine:
     name = "local"
 
     def __init__(self, workers: int | None = None) -> None:
-        self._workers = workers or cores()
+        self._workers, self._chosen = workers or cores(), workers is not None
 
     @property
     def workers(self) -> int:
@@ -48,9 +51,17 @@ class LocalEngine:
         """As `Engine.sharing`; there is one machine."""
         return nullcontext()
 
-    def nodes(self, folder: Path) -> AbstractContextManager[None]:
-        """As `Engine.nodes`; there are none."""
-        return nullcontext()
+    @contextmanager
+    def nodes(self, folder: Path) -> Iterator[Nodes | None]:
+        """As `Engine.nodes`: one place per worker; None if there is one worker, or on Windows."""
+        if self._workers == 1 or os.name == "nt":
+            yield None
+            return
+        nodes = LocalNodes(self._workers, optional=not self._chosen)
+        try:
+            yield nodes
+        finally:
+            nodes.end_all()
 
     def map(
         self, function: Callable[[int], R], units: Sequence[int], resources: Resources = ONE_CPU

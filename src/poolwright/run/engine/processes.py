@@ -57,9 +57,7 @@ class _Child:
     """A process that calls one function."""
 
     def __init__(self, function: bytes) -> None:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        command = [sys.executable, "-P", "-m", __name__]  # -P: files of the working folder hide no module
-        self._process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = start_module(__name__, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._send(function)
 
     def call(self, unit: int) -> Any:
@@ -71,7 +69,7 @@ class _Child:
         if failed is None or result is None:
             code = self._process.wait()
             raise PoolwrightError(
-                f"a process that wrote for this run ended by itself ({_ending(code)}); if memory ran out, use fewer: "
+                f"a process that wrote for this run ended by itself ({ending(code)}); if memory ran out, use fewer: "
                 "--workers 1. Finished work is kept: the same command continues"
             )
         if failed:
@@ -96,7 +94,15 @@ class _Child:
         return _read(self._process.stdout) if self._process.stdout is not None else None
 
 
-def _ending(code: int) -> str:
+def start_module(module: str, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    """Run a module in a new process, with the packages of this one."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-P", "-m", module, *arguments]  # -P: files of the working folder hide no module
+    return subprocess.Popen(command, env=environment, **options)
+
+
+def ending(code: int) -> str:
+    """Return how a process ended, in words."""
     return f"killed by signal {-code}" if code < 0 else f"exit status {code}"
 
 

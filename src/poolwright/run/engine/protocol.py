@@ -45,7 +45,7 @@ class Engine(Workers, Protocol):
         ...
 
     def nodes(self, folder: Path) -> AbstractContextManager[Nodes | None]:
-        """Give the nodes of the cluster, for objects that live there while the block runs; None if there is none.
+        """Give the places for objects that live in other processes while the block runs; None if there is one process.
 
         Args:
             folder: that the objects write into.

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from poolwright.core.runtime.nodes import NodeLost, RemoteObject
-from poolwright.run.engine.errors import loaded_error, noted, pickled_error
-from poolwright.run.engine.sharing import FolderProbe, check_here
+from poolwright.run.engine.errors import loaded_error
+from poolwright.run.engine.holder import Holder
+from poolwright.run.engine.sharing import FolderProbe
 
 _CALLS = 10_000
 """Calls of one object at once."""
@@ -21,6 +22,8 @@ class RayNodes:
         probe: of the folder that all processes must see, if there is one.
         processes: most processes that work at once, spread over the nodes; default one on each node.
     """
+
+    here = optional = False
 
     def __init__(self, ray: Any, probe: FolderProbe | None, processes: int | None) -> None:
         self._ray, self._probe, self._processes = ray, probe, processes
@@ -39,7 +42,7 @@ class RayNodes:
         here = self._ray.get_runtime_context().get_node_id()
         where = NodeAffinitySchedulingStrategy(place or here, soft=False)
         options = {"num_cpus": 0 if place is None else 1, "max_concurrency": _CALLS, "scheduling_strategy": where}
-        actor = self._ray.remote(_Holder).options(**options)
+        actor = self._ray.remote(Holder).options(**options)
         started = RayObject(actor.remote(self._probe, make, *given))
         self._started.add(started)
         return started
@@ -77,25 +80,3 @@ class RayObject:
         if error:
             raise loaded_error(error)
         return result
-
-
-class _Holder:
-    """Has one object and calls its methods, in an actor."""
-
-    def __init__(self, probe: FolderProbe | None, make: Callable[..., Any], *given: Any) -> None:
-        self._failed, self._object = b"", None
-        try:
-            if probe is not None:
-                check_here(probe)
-            self._object = make(*given)
-        except Exception as error:
-            self._failed = pickled_error(noted(error))
-
-    async def call(self, method: str, *given: Any) -> tuple[bytes, Any]:
-        """Return the pickled error of a method if it failed, else nothing; and its result."""
-        if self._failed:
-            return self._failed, None
-        try:
-            return b"", await getattr(self._object, method)(*given)
-        except Exception as error:
-            return pickled_error(noted(error)), None
