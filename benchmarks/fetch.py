@@ -1,7 +1,7 @@
 """8,000 pictures of 36 kB fetched from nginx on this machine, against img2dataset.
 
-Both write the pictures as they are to WebDataset tars, with SHA-256, and both keep 64 requests per process open;
-img2dataset has a process per core. Without resizing (`resize_mode: no`) it decodes every picture; with
+Both write the pictures as they are to WebDataset tars, with SHA-256, in a process per core. img2dataset keeps 64
+requests per process open, we 64 in all. Without resizing (`resize_mode: no`) it decodes every picture; with
 `disable_all_reencoding`, which is `fetch-served` here, it does not look at them. We read their headers, keep to the
 rules of hosts, and flush to disk.
 
@@ -44,12 +44,12 @@ http {{
 OURS = """
 import shutil, sys
 from pathlib import Path
-from poolwright.fetch.fetch import fetch_images
+from poolwright import api
 from poolwright.fetch.options import FetchOptions
 work, requests = Path(sys.argv[1]), int(sys.argv[2])
 shutil.rmtree(work / "ours", ignore_errors=True)
 options = FetchOptions(shard_rows=1000, concurrency=requests, per_host=requests, allow_private=True)
-found = fetch_images(work / "rows.parquet", work / "ours", options)
+found = api.fetch(work / "rows.parquet", work / "ours", options)
 assert found.succeeded == found.rows, found.errors
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import threading
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from poolwright.fetch.http import heads
 from poolwright.fetch.http.heads import CleanHeads, clean_head
 from tests.cases.web import RawServer
 from tests.fetch.conftest import Get
@@ -41,6 +43,22 @@ def test_what_says_where_a_body_ends(lines: list[bytes], kept: list[bytes]) -> N
     assert clean_head(b"\r\n".join([OK, *lines])).split(b"\r\n")[1:] == kept
 
 
+_LINES = [b"A: 1", b"a-b: x  y", b"B : 2", b"C: 3 ", b" more", b"D:", b"E: \t", b"F: \xe9", b"G: 1\r2", b"odd", b"",
+          b"Content-Length: 5", b"content-length: 5", b"Content-Length: 5, 5", b"Content-Length: 05",
+          b"Content-Lengths: 7", b"Transfer-Encoding: chunked", b"Transfer-Encoding-X: y", b"Content-Length : 6"]  # fmt: skip
+
+
+@given(
+    st.sampled_from([OK, b"HTTP/1.0 200", b"HTTP/1.1 200 O\x00K", b"HTTP/2 200 OK"]), st.lists(st.sampled_from(_LINES))
+)
+def test_what_is_passed_over_as_plain_is_what_cleaning_leaves(status: bytes, lines: list[bytes]) -> None:
+    head = b"\r\n".join([status, *lines])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(heads, "_PLAIN", re.compile(b"(?!)"))
+        cleaned = clean_head(head)
+    assert sorted(clean_head(head).split(b"\r\n")) == sorted(cleaned.split(b"\r\n"))
+
+
 class Parser(asyncio.Protocol):
     def __init__(self) -> None:
         self.data = b""
@@ -53,11 +71,11 @@ class Parser(asyncio.Protocol):
 def test_heads_in_any_pieces(cuts: list[int]) -> None:
     data = b"\r\nHTTP/1.1 103 Hints\r\nB : 1\r\n\r\n" + OK + b"\nodd\nA: 1\r\n\r\nodd\n\nB : 2\r\n\r\n"
     parser = Parser()
-    heads = CleanHeads(parser, lambda: None)
-    heads.expect_head()
+    cleaner = CleanHeads(parser, lambda: None)
+    cleaner.expect_head()
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     for start, stop in pairwise(edges):
-        heads.data_received(data[start:stop])
+        cleaner.data_received(data[start:stop])
     hints = b"HTTP/1.1 103 Hints\r\nB: 1\r\n\r\n"
     assert parser.data == hints + OK + b"\r\nA: 1\r\n\r\nodd\n\nB : 2\r\n\r\n", "a body is passed on as it comes"
 

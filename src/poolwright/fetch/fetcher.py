@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from contextlib import suppress
-from copy import copy
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol
@@ -163,11 +162,14 @@ class Fetcher:
         finished: dict[int, FinishedAnswers] = {}
         for job in sorted(jobs, key=lambda job: job.shard.first[job.outcome.row]):
             number, row = job.shard.first[job.outcome.row]
-            if number not in self._unfinished and number not in finished:
-                await self._centre.shard_settled(number)
-            if self._shared.join(job.asked, job):  # a lost process had the shard, which has come here
-                continue
-            async with self._finishing:  # so that no shard is written meanwhile
+            async with AsyncExitStack() as held:
+                await held.enter_async_context(self._finishing)  # so that no shard is written meanwhile
+                if number not in self._unfinished and number not in finished:
+                    await held.aclose()
+                    await self._centre.shard_settled(number)
+                    await held.enter_async_context(self._finishing)
+                if self._shared.join(job.asked, job):  # a lost process had the shard, which has come here
+                    continue
                 answer = await asyncio.to_thread(self._first_answer, number, row, finished)
             if answer is not None and self._answers(job, answer):
                 self._settle(job, answer, group)
@@ -288,7 +290,7 @@ class Fetcher:
     def _settle(self, job: _Job, answer: Answer, group: asyncio.TaskGroup) -> None:
         """Finish a row with an answer; attempts and seconds are those of the row that asked."""
         own = job.outcome
-        outcome = copy(answer.outcome)
+        outcome = FetchOutcome(**vars(answer.outcome))
         outcome.row, outcome.attempts, outcome.seconds = own.row, own.attempts, own.seconds
         if answer.data is not None:
             self._inspect.compare(answer.data, outcome, job.expected)

@@ -13,6 +13,10 @@ from collections.abc import Callable
 _LONGEST = 64 << 10
 _END = re.compile(rb"\r?\n\r?\n")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:(.*)", re.DOTALL)
+_LINES = rb"(?:\r\n(?!(?i:transfer-encoding|content-length)\b)[!#$%&'*+.^_`|~0-9A-Za-z-]+: [!-~](?:[ -~]*[!-~])?)*"
+_PLAIN = re.compile(rb"HTTP/1\.[01] \d{3}(?: [ -~]*)?" + _LINES + rb"\r\nContent-Length: \d{1,20}" + _LINES)
+"""A head in which there is nothing to clean, as most are."""
+
 _LENGTH = re.compile(rb"\d{1,20}(\s*,\s*\d{1,20})*")
 _LENGTHS = re.compile(rb"\r\nContent-Length: (\d+)")
 _UNREADABLE = re.compile(rb"[\x00\r\x0b\x0c]")
@@ -27,6 +31,8 @@ def clean_head(head: bytes) -> bytes:
     Also left out are lengths that are not numbers or are said again, and transfer encodings that say nothing:
     'identity', or 'chunked' a second time. With a transfer encoding, lengths are left out (RFC 9112, 6.3).
     """
+    if _PLAIN.fullmatch(head):
+        return head
     status, *lines = head.replace(b"\r\n", b"\n").split(b"\n")
     kept: list[bytes] = []
     codings: list[bytes] = []

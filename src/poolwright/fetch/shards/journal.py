@@ -86,7 +86,8 @@ class Journal:
             self._end += len(data)
             self._ranges[outcome.row] = at, len(data)
         self.outcomes[outcome.row] = outcome
-        self._write_line({**vars(outcome), "at": at, "size": 0 if data is None else len(data)})
+        values = {name: value for name, value in vars(outcome).items() if value is not None}
+        self._write_line({**values, "at": at, "size": 0 if data is None else len(data)})
 
     def read(self, row: int) -> bytes:
         """Read the image of a row. One thread at a time may."""

@@ -97,8 +97,13 @@ def metadata(row: Mapping[str, Any], texts: frozenset[str]) -> bytes:
         row: values by column.
         texts: `plain_texts` of the table.
     """
-    typed = {name: "" if value is None and name in texts else value for name, value in row.items()}
-    given = {name: value for name, value in typed.items() if value is not None and value not in ([], {})}
+    given = {}
+    for name, value in row.items():
+        if value is None:
+            if name in texts:
+                given[name] = ""
+        elif value not in ([], {}):
+            given[name] = value
     return _TO_JSON(given).encode("utf-8", "replace")
 
 
