@@ -45,7 +45,8 @@ def test_what_says_where_a_body_ends(lines: list[bytes], kept: list[bytes]) -> N
 
 _LINES = [b"A: 1", b"a-b: x  y", b"B : 2", b"C: 3 ", b" more", b"D:", b"E: \t", b"F: \xe9", b"G: 1\r2", b"odd", b"",
           b"Content-Length: 5", b"content-length: 5", b"Content-Length: 5, 5", b"Content-Length: 05",
-          b"Content-Lengths: 7", b"Transfer-Encoding: chunked", b"Transfer-Encoding-X: y", b"Content-Length : 6"]  # fmt: skip
+          b"Content-Lengths: 7", b"Transfer-Encoding: chunked", b"Transfer-Encoding-X: y",
+          b"Content-Length : 6"]  # fmt: skip
 
 
 @given(

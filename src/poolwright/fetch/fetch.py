@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from time import perf_counter
@@ -127,16 +128,16 @@ def fetch_images(
     system = SystemResolver(min(64, options.concurrency))
     tables = _Shards(opened, options.shard_rows)
     try:
-        first = first_rows(folder.work, opened.batches((URL, EXPECTED)), options.shard_rows)
+        find = partial(first_rows, folder.work, opened.batches((URL, EXPECTED)), options.shard_rows)
         shards = shards_to_fetch(folder, tables.tables(), counting.shard_finished)
         if nodes is not None and nodes.optional:
             little, shards = _is_little(shards)
             nodes = None if little else nodes
         if nodes is None:
-            fetcher = Fetcher(folder, options, first, resolve or system, counting, OwnCentre(options))
+            fetcher = Fetcher(folder, options, find(), resolve or system, counting, OwnCentre(options))
             run_async(fetcher.run(SourceFeed(shards, options)))
         else:
-            run_async(fetch_on_nodes(nodes, folder, options, shards, counting))
+            run_async(fetch_on_nodes(nodes, folder, options, shards, counting, find))
     except OSError as error:
         raise PoolwrightError(
             f"{error.filename or to}: {error.strerror or error}; finished shards stay, the same command continues"

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from secrets import token_hex
 from typing import Protocol
 
@@ -40,23 +41,29 @@ class CountListener(Protocol):
 
 
 async def fetch_on_nodes(
-    nodes: Nodes, folder: FetchFolder, options: FetchOptions, shards: Iterator[ShardRows], listener: CountListener
+    nodes: Nodes,
+    folder: FetchFolder,
+    options: FetchOptions,
+    shards: Iterator[ShardRows],
+    listener: CountListener,
+    prepare: Callable[[], object],
 ) -> None:
     """Fetch shards into a folder that all nodes see.
 
     Args:
         nodes: where to fetch.
-        folder: folder of the shards, already claimed; the repeated URLs of the source are known.
+        folder: folder of the shards, already claimed.
         options: how to fetch.
         shards: shards with rows to fetch, in order.
         listener: receives progress.
+        prepare: finds the repeated URLs of the source; called in a thread, while processes start.
 
     Raises:
         PoolwrightError: no node is left, or a process failed; finished work is kept.
     """
     driver = _Driver(nodes, folder, options, listener)
     try:
-        await driver.run(shards)
+        await driver.run(await driver.start(shards, prepare))
     except NodeLost as error:  # that of a process that fetches is caught where its shards are given to others
         raise coordinator_lost(error) from None
     finally:
@@ -80,7 +87,20 @@ class _Driver:
         self._flying: dict[asyncio.Task[None], tuple[_Process, ShardRows]] = {}
         self._lost: deque[ShardRows] = deque()
 
+    async def start(self, shards: Iterator[ShardRows], prepare: Callable[[], object]) -> Iterator[ShardRows]:
+        """Start as many processes as there are places and shards; return the shards, all of them."""
+        preparing = asyncio.create_task(asyncio.to_thread(prepare))
+        try:
+            free = self._free_places()
+            first = list(islice(shards, len(free)))
+            for place in free[: len(first)]:
+                await self._start(place)
+        finally:
+            await preparing
+        return chain(first, shards)
+
     async def run(self, shards: Iterator[ShardRows]) -> None:
+        """Fetch all shards."""
         shard = next(shards, None)
         while True:
             free = self._free_places()

@@ -15,14 +15,16 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from poolwright.core.errors import ChangedError, RecipeError
 from poolwright.core.files import PARTIAL, digest_file, remove, remove_partials, sync_folder, write_text
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.shards.journal import journal_begun, remove_leftovers
 from poolwright.fetch.shards.shard_files import Place, ShardFiles, shard_name
-from poolwright.fetch.sources import FetchSource
+
+if TYPE_CHECKING:
+    from poolwright.fetch.sources import FetchSource
 
 WORK = ".fetch"
 _FORMAT = 1
