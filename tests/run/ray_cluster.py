@@ -11,14 +11,18 @@ NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 
 
 class TwoNodes:
-    """A head node and another, with one CPU each; the other can be killed."""
+    """A head node and another, with one CPU each; the other can be killed.
 
-    def __init__(self) -> None:
+    Args:
+        of_head: further parameters of the head node.
+    """
+
+    def __init__(self, **of_head: Any) -> None:
         from ray.cluster_utils import Cluster
 
         # A node that is gone is missed within seconds.
         checks = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
-        head = {**NODE, "include_dashboard": False, "_system_config": checks}
+        head = {**NODE, "include_dashboard": False, "_system_config": checks, **of_head}
         self.cluster: Any = Cluster(initialize_head=True, head_node_args=head)
         self.other: Any = None
         self.restore()

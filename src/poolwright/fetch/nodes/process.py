@@ -53,6 +53,7 @@ class FetchProcess:
         await asyncio.wait({finished, self._running}, return_when=asyncio.FIRST_COMPLETED)
         if not finished.done():
             await self._running  # raises its error
+        await self._centre.report()  # so that all rows are counted when the driver knows of the shard
 
     def outcome(self, outcome: FetchOutcome) -> None:
         """As `FetchListener.outcome`."""
