@@ -3,7 +3,8 @@
 K-means splits the rows into cells, and cells into cells, until a cell has few enough centroids for Lloyd's iterations.
 The centroids of all cells are then improved by sweeps, as in k^2-means (Agustsson, Timofte and Van Gool 2017): each row
 is compared with the centroids nearest to its own, and every centroid becomes the mean of its rows. So the cost of a
-sweep does not depend on the number of centroids.
+sweep does not depend on the number of centroids. Where such sweeps settle, rows may be kept from a nearer centroid that
+is not near to theirs: so a few sweeps compare each row with all centroids.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy.typing as npt
 
 from poolwright.core.runtime.cores import cores
 from poolwright.core.runtime.threads import one_blas_thread
+from poolwright.kernels.clusters.centroids import Centroids, nearest_centroids
 from poolwright.kernels.clusters.kmeans_plus_plus import mixed, seeds
 from poolwright.kernels.clusters.lloyd import Block, Float32, Metric, lloyd, moments_of
 from poolwright.kernels.clusters.trained import Trained
@@ -49,6 +51,9 @@ _NEAR_CELLS = 64
 _SETTLED = 5e-4
 """Sweeps end when one lowers the inertia by less than this part."""
 
+_WIDE_SWEEPS = 2
+"""Sweeps that compare rows with all centroids, each after others have settled."""
+
 _MORE_SWEEPS = 10
 """Sweeps beyond their most, to give rows to centroids that have none."""
 
@@ -77,10 +82,13 @@ def train_centroids(
     with one_blas_thread(), ThreadPoolExecutor(cores()) as pool:
         training = _Training(rows, metric, min(k, len(rows)), pool)
         training.begin(training.cells(key))
-        before = np.inf
+        wide, wide_left, before = False, _WIDE_SWEEPS if k > _NEARBY else 0, np.inf
         for number in range(1, most_sweeps + _MORE_SWEEPS):
-            inertia, refilled = training.sweep()
-            if not refilled and (inertia > before * (1 - _SETTLED) or number >= most_sweeps):
+            inertia, refilled = training.sweep(wide)
+            settled = inertia > before * (1 - _SETTLED)
+            wide = settled and wide_left > 0
+            wide_left -= wide
+            if not wide and not refilled and (settled or number >= most_sweeps):
                 break
             before = inertia
         return training.trained()
@@ -169,12 +177,34 @@ class _Training:
             self.labels[cell.rows] += np.int32(first)
         self.centroids, self.cell_of = np.concatenate(found), np.repeat(np.arange(len(cells)), counts)
 
-    def sweep(self) -> tuple[float, bool]:
-        """Compare every row with the centroids nearest to its own, and move these to the means of their rows.
+    def sweep(self, wide: bool) -> tuple[float, bool]:
+        """Compare every row with some centroids, and move these to the means of their rows.
+
+        Args:
+            wide: compare rows with all centroids, rather than with those nearest to their own.
 
         Returns:
             The inertia before they move; and whether a centroid without rows was put elsewhere.
         """
+        if wide:
+            self._assign_to_all()
+        else:
+            self._assign_to_near()
+        self._move()
+        return float(self.costs.sum(dtype=np.float64)), self._refill()
+
+    def _assign_to_all(self) -> None:
+        every = Centroids(self.centroids, np.zeros(1, np.int64), np.array([len(self.centroids)]), self._metric)
+        every.index(0)  # built once, before threads need it
+
+        def assign(at: slice) -> None:
+            rows = self._rows[at]
+            self.labels[at], distances = nearest_centroids(rows, np.zeros(len(rows), np.int64), every)
+            self.costs[at] = distances if self._metric == "cosine" else np.square(distances)
+
+        list(self._pool.map(assign, _slices(len(self._rows), _ROWS_AT_ONCE)))
+
+    def _assign_to_near(self) -> None:
         near = self._neighbours()
         order, counts = _by_label(self.labels, len(self.centroids))
         edges = np.append(0, np.cumsum(counts))
@@ -187,8 +217,6 @@ class _Training:
                 self.labels[mine] = near[centroid][best]
 
         list(self._pool.map(assign, range(len(counts)), chunksize=32))
-        self._move()
-        return float(self.costs.sum(dtype=np.float64)), self._refill()
 
     def _neighbours(self) -> Integers:
         """Return the centroids nearest to each, with itself among them: (k, w), ascending."""
