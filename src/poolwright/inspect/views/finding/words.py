@@ -59,9 +59,8 @@ def _blocks(values: pa.Array) -> pa.Array:
     """Return the texts of every `_BLOCK` values as one, on the same bytes."""
     _, ends, data = values.buffers()
     offsets = np.frombuffer(ends, np.int64)[values.offset : values.offset + len(values) + 1]
-    data = (
-        data.slice(int(offsets[0])) if data else data
-    )  # `ascii_lower` reads from the first byte, not the first offset
+    if data:
+        data = data.slice(int(offsets[0]))  # `ascii_lower` wants offsets that begin at 0
     offsets = np.append(offsets[:-1:_BLOCK], offsets[-1]) - offsets[0]
     return pa.Array.from_buffers(values.type, len(offsets) - 1, [None, pa.py_buffer(offsets), data])
 
