@@ -135,7 +135,7 @@ def run(work: Path) -> float:
         _check(said["poolwright"]["answers"], said["duckdb"]["answers"])
         for name in commands:
             seconds[name].append(said[name]["seconds"])
-    print(f"  the first session, in which rows are sorted by two columns: {seconds['poolwright'][0]:.2f} s")
+    print(f"  the first session: {seconds['poolwright'][0]:.2f} s")
     return min(seconds["poolwright"]) / min(seconds["duckdb"])
 
 
