@@ -146,8 +146,25 @@ def pytest_collection() -> Iterator[None]:
 
 def pytest_collection_finish() -> None:
     """Spare the garbage collector the modules and the thousands of tests that live as long as the session."""
+    spare_modules()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Spare it, after a file of tests, the modules that these have imported: going through PyTorch takes 150 ms."""
+    if nextitem is not None and nextitem.path != item.path and len(sys.modules) >= spared_modules[0] + _MANY_MODULES:
+        spare_modules()
+
+
+def spare_modules() -> None:
+    """Collect what is garbage now; the garbage collector passes over all that is left from now on."""
     gc.collect()
     gc.freeze()
+    spared_modules[0] = len(sys.modules)
+
+
+spared_modules = [0]
+_MANY_MODULES = 300
 
 
 def keep_bytecode() -> None:

@@ -70,21 +70,21 @@ def test_any_number_of_processes_has_the_same_files(
     source = write(urls_of(server, 60), tmp_path)
     options = FetchOptions(**{**QUICK, "robots_txt": True, "shard_rows": 5, "per_host": 6, "format": layout})
     results = []
-    for workers in (1, 2, 3):
+    for workers in (1, 3):
         server.seen.clear()
         server.most = 0
         results.append(api.fetch(source, tmp_path / f"out-{workers}", options, workers=workers))
         assert set(server.seen.values()) == {1}, "each URL and robots.txt once"
         assert server.most <= 6
-    assert len(started) == 5
+    assert len(started) == 3
     assert all(process.poll() is not None for process in started)
-    assert found(tmp_path / "out-1") == found(tmp_path / "out-2") == found(tmp_path / "out-3")
+    assert found(tmp_path / "out-1") == found(tmp_path / "out-3")
     assert len({(str(one.statuses), str(one.errors), one.bytes, one.rows_now) for one in results}) == 1
     again = api.fetch(source, tmp_path / "out-1", options, workers=2)
     assert (again.rows_now, again.rows) == (0, 61)
-    retried = api.fetch(source, tmp_path / "out-2", options.model_copy(update={"retry": ("all",)}), workers=3)
+    retried = api.fetch(source, tmp_path / "out-3", options.model_copy(update={"retry": ("all",)}), workers=2)
     assert retried.rows_now == sum(retried.errors.values())
-    assert found(tmp_path / "out-1") == found(tmp_path / "out-2")
+    assert found(tmp_path / "out-1") == found(tmp_path / "out-3")
 
 
 def test_requests_at_once_are_those_of_the_machine(
@@ -130,7 +130,7 @@ def test_the_command_is_killed_at_any_time(server: BadServer, tmp_path: Path, la
     options = ["--allow-private", "--shard-rows", "5", "--per-host", "2", "--format", layout]
     options += ["--set", "robots_txt=false", "--set", "tdm=false", "--retries", "0"]
     there = [sys.executable, "-m", "poolwright", "fetch", "urls.parquet", "there", *options, "--workers", "2"]
-    for stop in (1, 9, 17):
+    for stop in (1, 13):
         server.seen.clear()
         command = subprocess.Popen(there, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while server.seen.total() < stop and command.poll() is None:
