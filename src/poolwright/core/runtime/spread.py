@@ -33,8 +33,11 @@ RunAll = Callable[[Callable[[int], Any], int], Iterator[tuple[int, Any]]]
 _PLACE_BITS = 40
 """Bits of a place that number the rows of a unit; those above number the units."""
 
-_BUFFERED = 64 << 20
-"""Bytes of rows that a unit sorts by partition at a time."""
+_BUFFERED = 32 << 20
+"""Bytes of rows that a unit sorts by partition at a time; they are held twice meanwhile."""
+
+_DEALT = 1 << 14
+"""Rows that are dealt at a time: they may be written many times each."""
 
 
 _BATCH = 1 << 16
@@ -91,7 +94,7 @@ class WriteSpread:
         tables: list[pa.Table] = []
         partitions: list[npt.NDArray[np.integer[Any]]] = []
         size = first = 0
-        for rows in self.batches(unit):
+        for rows in self._pieces(unit):
             table, partition = self.deal(rows, places(unit, first, len(rows)))
             first += len(rows)
             if len(table):
@@ -103,6 +106,10 @@ class WriteSpread:
                 partitions, size = [], 0
         if tables:
             yield _taken_out(tables), np.concatenate(partitions)
+
+    def _pieces(self, unit: int) -> Iterator[Rows]:
+        for rows in self.batches(unit):
+            yield from (Rows(rows.table.slice(at, _DEALT)) for at in range(0, len(rows), _DEALT))
 
 
 def _taken_out(tables: list[pa.Table]) -> pa.Table:
