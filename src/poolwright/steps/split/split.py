@@ -163,10 +163,12 @@ class Split(Step):
                 {} if fitted.many else {MEMBERS: fitted.members},
                 mapped={MEMBERS: fitted.members} if fitted.many else {},
             )
-        comparison = GroupComparison(partial(rank_order, key), _rows_of, partial(_rounded, sizes))
-        count, table = partial(_counted, self._columns), partial(self._stratum_table, key)
-        fit = GroupFit(self._columns, self.needs(), count, table, comparison)
+        comparison = GroupComparison(partial(rank_order, key), _all_rows, partial(_rounded, sizes))
+        fit = GroupFit(self._columns, self.needs(), self._count, partial(self._stratum_table, key), comparison)
         return fit_by_group(frame, fit, values, STRATA, f"strata-{key:016x}")
+
+    def _count(self, frame: Frame, most: int | None) -> Counted:
+        return count_groups(frame, self._columns, most)
 
     def _stratum_table(self, key: int, frame: Frame, counted: Counted, among: AmongGroups) -> pa.Table:
         sizes = self.sizes()
@@ -276,14 +278,11 @@ def _of_draw(tables: Mapping[str, pa.Table], draw: int) -> dict[str, pa.Table]:
     return {name: tables[key] for name in (STRATA, MEMBERS) if (key := f"{name}-{draw}") in tables}
 
 
-def _counted(columns: tuple[str, ...], frame: Frame, most: int | None) -> Counted:
-    return count_groups(frame, columns, most)
-
-
-def _rows_of(strata: Iterable[tuple[GroupValues, np.ndarray]]) -> int:
+def _all_rows(strata: Iterable[tuple[GroupValues, np.ndarray]]) -> int:
     """Return the rows of all strata."""
     return sum(int(counts.sum()) for _, counts in strata)
 
 
 def _rounded(sizes: Sizes, strata: Callable[[], Iterator[np.ndarray]], rows: int) -> np.ndarray:
+    """Return where the sizes of strata are rounded up, see `rounded_up`, given the rows of all of them."""
     return rounded_up(strata, sizes.shares_of(rows))
